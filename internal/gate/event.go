@@ -17,7 +17,15 @@ const (
 )
 
 // String returns `forgeable`, `proven` or "".
-func (e Evidence) String() string { return [...]string{"", "forgeable", "proven"}[e%3] }
+func (e Evidence) String() string {
+	switch e {
+	case Forgeable:
+		return "forgeable"
+	case Proven:
+		return "proven"
+	}
+	return ""
+}
 
 // MarshalText implements encoding.TextMarshaler.
 func (e Evidence) MarshalText() ([]byte, error) { return []byte(e.String()), nil }

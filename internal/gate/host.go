@@ -38,7 +38,7 @@ func (h Host) Guarded(s Subject) string {
 		return ""
 	}
 	p := s.Prefix()
-	if hits(p, loopback4) || hits(p, loopback6) {
+	if p.Overlaps(loopback4) || p.Overlaps(loopback6) {
 		return "it is loopback"
 	}
 	if p.Addr().IsUnspecified() && p.IsSingleIP() || p.Addr().IsMulticast() {
@@ -91,5 +91,3 @@ var (
 	loopback4 = netip.MustParsePrefix("127.0.0.0/8")
 	loopback6 = netip.MustParsePrefix("::1/128")
 )
-
-func hits(a, b netip.Prefix) bool { return a.Overlaps(b) }

@@ -19,7 +19,15 @@ const (
 )
 
 // String returns `in`, `out` or "".
-func (d Direction) String() string { return [...]string{"", "in", "out"}[min(d, 2)%3] }
+func (d Direction) String() string {
+	switch d {
+	case In:
+		return "in"
+	case Out:
+		return "out"
+	}
+	return ""
+}
 
 // ParseDirection reads `in` or `out`.
 func ParseDirection(s string) (Direction, error) {

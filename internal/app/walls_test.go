@@ -1,0 +1,116 @@
+package app
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// wall says what a package of this module may import, and why not more.
+type wall struct {
+	pkg  string   // below gatehouse/internal/
+	may  []string // packages below gatehouse/internal/
+	also []string // modules besides the standard library; nil = any
+	why  string
+}
+
+var none = []string{}
+
+var walls = []wall{
+	{"gate", none, none, "the vocabulary must stay readable and usable everywhere: standard library only"},
+	{"rules", []string{"gate"}, []string{"github.com/goccy/go-yaml"}, "rules are pure: the same line gives the same hit, in the daemon, in a test and in a fuzzer"},
+	{"detect", []string{"gate"}, none, "counting is pure, so that reading a log again after a crash derives the same findings"},
+	{"policy", []string{"gate"}, []string{"github.com/gaissmai/bart"}, "deciding is pure, so that a decision can be explained, replayed and checked against a model"},
+	{"logs", []string{"gate", "rules"}, nil, "a sensor knows what it reads and nothing of what follows from it"},
+	{"host", []string{"gate"}, nil, "facts about the machine are collected in one place and judged elsewhere"},
+	{"ledger", []string{"gate"}, nil, "the ledger stores decisions and takes none"},
+	{"firewall", []string{"gate"}, nil, "the firewall makes the kernel equal to a wanted set and does not know where that comes from"},
+	{"api", []string{"gate"}, nil, "the API serves functions that it is given; it reaches into no other part"},
+	{"config", []string{"gate"}, []string{"github.com/goccy/go-yaml"}, "configuration is read once and handed out; nobody but the composition root imports it"},
+	{"netlab", none, nil, "the laboratory knows nothing of what is tested in it"},
+	{"demo", []string{"netlab"}, nil, "the demo drives the built program from outside, as a person would"},
+}
+
+// free packages wire the others together and may import any of them.
+var free = []string{"app", "e2e"}
+
+func TestWalls(t *testing.T) {
+	imports := listImports(t)
+	for pkg, list := range imports {
+		name, inside := strings.CutPrefix(pkg, "gatehouse/internal/")
+		if !inside || slices.Contains(free, name) {
+			continue
+		}
+		i := slices.IndexFunc(walls, func(w wall) bool { return w.pkg == name })
+		if i < 0 {
+			t.Errorf("package %s has no wall: add a line to the table, with its reason", pkg)
+			continue
+		}
+		w := walls[i]
+		for _, imp := range list {
+			if err := w.allows(imp); err != nil {
+				t.Errorf("%s imports %s: %v (%s)", pkg, imp, err, w.why)
+			}
+		}
+	}
+}
+
+func (w wall) allows(imp string) error {
+	if own, ok := strings.CutPrefix(imp, "gatehouse/internal/"); ok {
+		if !slices.Contains(w.may, own) {
+			return fmt.Errorf("of this module it may import %v only", w.may)
+		}
+		return nil
+	}
+	if first, _, _ := strings.Cut(imp, "/"); !strings.Contains(first, ".") || w.also == nil {
+		return nil
+	}
+	for _, m := range w.also {
+		if imp == m || strings.HasPrefix(imp, m+"/") {
+			return nil
+		}
+	}
+	return fmt.Errorf("of other modules it may import %v only", w.also)
+}
+
+// listImports returns the imports of each package's own files, tests aside.
+func listImports(t *testing.T) map[string][]string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "gatehouse/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	m := map[string][]string{}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); err == io.EOF {
+			return m
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		m[p.ImportPath] = p.Imports
+	}
+}
+
+// TestPureCodeStartsNothing pins that pure packages neither start goroutines
+// nor read the clock: time and concurrency are the caller's.
+func TestPureCodeStartsNothing(t *testing.T) {
+	for _, pkg := range []string{"gate", "rules", "detect", "policy"} {
+		out, err := exec.Command("go", "list", "-f", `{{$d := .Dir}}{{range .GoFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}`, "gatehouse/internal/"+pkg).Output()
+		if err != nil {
+			t.Fatalf("go list %s: %v", pkg, err)
+		}
+		for _, file := range strings.Fields(string(out)) {
+			for _, bad := range forbidden(t, file) {
+				t.Errorf("%s: %s in pure code: pass it in as a parameter", file, bad)
+			}
+		}
+	}
+}

@@ -33,7 +33,7 @@ test: peers check ## everything: format, vet, staticcheck, walls, race tests, en
 	@scripts/test
 
 check: ## format, vet, staticcheck
-	@out=$$(gofmt -l cmd internal); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
+	@out=$$(gofmt -l cmd internal packaging); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
 	@$(GO) vet ./...
 	@$(GO) tool staticcheck ./...
 

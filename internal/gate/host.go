@@ -32,26 +32,29 @@ type Listener struct {
 }
 
 // Guarded says why the guard against locking out forbids a ban of this subject:
-// a clause such as `it is the gateway`; "" where it does not.
+// a clause such as `it is a gateway of this machine`; "" where it does not.
 func (h Host) Guarded(s Subject) string {
 	if !s.IsNet() {
 		return ""
 	}
-	p := s.Prefix()
+	p, is := s.Prefix(), "it is "
+	if !p.IsSingleIP() {
+		is = "it contains "
+	}
 	if p.Overlaps(loopback4) || p.Overlaps(loopback6) {
-		return "it is loopback"
+		return is + "loopback"
 	}
 	if p.Addr().IsUnspecified() && p.IsSingleIP() || p.Addr().IsMulticast() {
 		return "it is not the address of one host"
 	}
 	if slices.ContainsFunc(h.Own, p.Contains) {
-		return "it is an address of this machine"
+		return is + "an address of this machine"
 	}
 	if slices.ContainsFunc(h.Gateways, p.Contains) {
-		return "it is a gateway of this machine"
+		return is + "a gateway of this machine"
 	}
 	if slices.ContainsFunc(h.Resolvers, p.Contains) {
-		return "it is a name server of this machine"
+		return is + "a name server of this machine"
 	}
 	for _, ses := range h.Sessions {
 		if p.Contains(ses.Peer) {

@@ -93,9 +93,9 @@ func (c Class) Counts() bool { return c == ClassFailure || c == ClassHint || c =
 // source again gives the same value. With rule and subject it identifies a
 // decision: derived twice, recorded once. The zero Origin identifies nothing.
 type Origin struct {
-	Source string `json:"source"`           // "file:/var/log/auth.log", "journal", "command"
-	Epoch  uint64 `json:"epoch,omitempty"`  // which incarnation of the source: a hash of a file's identity, of a boot
-	Offset int64  `json:"offset,omitempty"` // where in it: a byte offset of the line's first byte, a sequence number
+	Source string `json:"source"`                 // "file:/var/log/auth.log", "journal", "command"
+	Epoch  uint64 `json:"epoch,omitempty,string"` // which incarnation of the source: a hash of a file's identity, of a boot
+	Offset int64  `json:"offset,omitempty"`       // where in it: a byte offset of the line's first byte, a sequence number
 }
 
 // String returns the origin for people: source@offset.

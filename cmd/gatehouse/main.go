@@ -1,0 +1,25 @@
+// Command gatehouse guards a machine: `gatehouse run` is the daemon, the other
+// commands ask it, or work on files without it.
+//
+// This package parses flags, wires, and writes for people; what Gatehouse does
+// is in the packages below internal. The table of all commands is in table.go;
+// help, man page, completion and docs/commands.md are made from it.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// version is the version of the program; the build sets it with
+// -ldflags "-X main.version=...".
+var version string
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := execute(ctx, newEnv(), os.Args[1:])
+	stop()
+	os.Exit(code)
+}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gatehouse/internal/gate"
+	"gatehouse/internal/rules"
+)
+
+// matchCommand tries rules on a log.
+func matchCommand(e *env) *cobra.Command {
+	var o matchOptions
+	c := &cobra.Command{
+		Use:   "match RULE|FILE|REGEX|all LOG|- [--each] [--missed]",
+		Short: "try a rule, a rule file, an expression or all rules on a log",
+		Long: "Runs rules over a log and tells how many lines count against somebody (matched), how many only tell " +
+			"something, such as a login that succeeded (informing), and how many say nothing (missed). The first " +
+			"argument is taken as a path first, then as the name of a rule, then as an expression, in which <addr> " +
+			"stands for an address. Nothing is banned, and no daemon is needed.\n\n" +
+			"With --each it writes one JSON document for each line of the log: " +
+			"{line, number, matched, class, rule, pattern, subject, user, time}.",
+		Example: "gatehouse match sshd /var/log/auth.log\n" +
+			"gatehouse match 'login failed for <user> from <addr>$' app.log --missed\n" +
+			"journalctl -u ssh | gatehouse match all - --each",
+		Args:              takes(2, 2),
+		ValidArgsFunction: e.completeRules(1, "all"),
+		RunE: func(c *cobra.Command, args []string) error {
+			what, rs, err := e.matchRules(args[0])
+			if err != nil {
+				return err
+			}
+			name, log, err := e.open(c.Context(), args[1])
+			if err != nil {
+				return err
+			}
+			defer log.Close()
+			m := newMatching(e, rs, o)
+			bar := e.progress("reading", fileSize(log))
+			err = m.run(c.Context(), log, bar)
+			bar.end()
+			if err != nil {
+				return fileFailure("read", name, err)
+			}
+			switch {
+			case o.each:
+				return nil
+			case e.json:
+				return e.document(m.document())
+			}
+			return e.writeMatching(what, name, m)
+		},
+	}
+	c.Flags().BoolVar(&o.each, "each", false, "write one JSON document for each line of the log")
+	c.Flags().BoolVar(&o.missed, "missed", false, "show up to 5 lines that no pattern matched")
+	c.Flags().BoolVar(&o.naive, "naive", false, "try every pattern on every line, without the literal filter: slow, with the same result")
+	return c
+}
+
+// matchOptions are the flags of match.
+type matchOptions struct{ each, missed, naive bool }
+
+// matchRules returns the rules that an argument of match means, and its name
+// for people: a path first, then a rule's name, then an expression.
+func (e *env) matchRules(arg string) (string, []*rules.Rule, error) {
+	if isFile(arg) {
+		r, err := readRule(arg)
+		return "rule file " + arg, []*rules.Rule{r}, err
+	}
+	book := e.rulebook()
+	if arg == "all" {
+		return "all " + counted(len(book), "rule"), book, nil
+	}
+	for _, r := range book {
+		if r.Name == arg {
+			return "rule " + arg, []*rules.Rule{r}, nil
+		}
+	}
+	r, err := rules.Adhoc(arg)
+	if err != nil {
+		return "", nil, misused("it is neither a file nor the name of a rule, and so an expression; see: gatehouse rules list", "match: %v", err)
+	}
+	return "expression " + gate.Quote(arg, 64), []*rules.Rule{r}, nil
+}
+
+// fileSize returns the size of an open file in bytes, 0 where it is none.
+func fileSize(r io.Reader) int64 {
+	f, ok := r.(*os.File)
+	if !ok {
+		return 0
+	}
+	fi, err := f.Stat()
+	if err != nil || !fi.Mode().IsRegular() {
+		return 0
+	}
+	return fi.Size()
+}
+
+// patternHits counts what one pattern matched.
+type patternHits struct {
+	Rule    string     `json:"rule"`
+	Pattern string     `json:"pattern"`
+	Class   gate.Class `json:"class"`
+	Hits    int        `json:"hits"`
+}
+
+// matched is the document of match.
+type matched struct {
+	Lines     int           `json:"lines"`     // lines of the log
+	Matched   int           `json:"matched"`   // that count against somebody
+	Informing int           `json:"informing"` // that only tell something
+	Missed    int           `json:"missed"`    // that no pattern matched
+	Skipped   int           `json:"skipped"`   // of the missed ones, too long to be looked at
+	Seconds   float64       `json:"seconds"`   // time that it took
+	Patterns  []patternHits `json:"patterns"`  // those that matched, the most frequent first
+	Samples   []string      `json:"missed_lines,omitempty"`
+}
+
+// eachLineDoc is the document of one line, for --each.
+type eachLineDoc struct {
+	Line    string     `json:"line"`
+	Number  int        `json:"number"`
+	Matched bool       `json:"matched"` // it counts against somebody
+	Class   string     `json:"class,omitempty"`
+	Rule    string     `json:"rule,omitempty"`
+	Pattern string     `json:"pattern,omitempty"`
+	Subject string     `json:"subject,omitempty"`
+	User    string     `json:"user,omitempty"`
+	Time    *time.Time `json:"time,omitempty"`
+}
+
+// matching is one run of rules over a log. Not for concurrent use.
+type matching struct {
+	o       matchOptions
+	scanner *rules.Scanner
+	hits    map[*rules.Pattern]*patternHits
+	sum     matched
+	now     func() time.Time
+	out     *bufio.Writer // of --each
+	marks   []mark        // lines of the block that hit, in order
+}
+
+// mark is what is known of a line that hit.
+type mark struct {
+	offset int
+	doc    eachLineDoc
+}
+
+// maxMissed is how many missed lines are shown.
+const maxMissed = 5
+
+func newMatching(e *env, rs []*rules.Rule, o matchOptions) *matching {
+	m := rules.NewMatcher(rs, rules.Options{Naive: o.naive})
+	return &matching{
+		o: o, scanner: m.Scanner(rules.SourceOptions{Zone: time.Local}), now: e.now,
+		hits: map[*rules.Pattern]*patternHits{}, out: bufio.NewWriterSize(e.out, 64<<10),
+	}
+}
+
+// run reads the log to its end.
+func (m *matching) run(ctx context.Context, log io.Reader, bar *progress) error {
+	begun := m.now()
+	b := newBlocks(log)
+	for {
+		block, err := b.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		if err := m.block(block); err != nil {
+			return err
+		}
+		bar.set(b.read)
+	}
+	m.sum.Missed = m.sum.Lines - m.sum.Matched - m.sum.Informing
+	m.sum.Seconds = m.now().Sub(begun).Seconds()
+	return m.out.Flush()
+}
+
+// block runs the rules over some lines. A line that several rules know counts
+// once: as matched if one of them counts it.
+func (m *matching) block(block []byte) error {
+	first := m.sum.Lines
+	open, counts := -1, false // the line at hand, and whether it counts
+	settle := func() {
+		switch {
+		case open < 0:
+		case counts:
+			m.sum.Matched++
+		default:
+			m.sum.Informing++
+		}
+	}
+	walk := m.o.each || m.o.missed && len(m.sum.Samples) < maxMissed
+	m.marks = m.marks[:0]
+	st := m.scanner.Scan(block, m.now(), func(h *rules.Hit) {
+		n := m.hits[h.Pattern]
+		if n == nil {
+			n = &patternHits{Rule: h.Rule.Name, Pattern: h.Pattern.Name, Class: h.Class}
+			m.hits[h.Pattern] = n
+		}
+		n.Hits++
+		if h.Offset != open {
+			settle()
+			open, counts = h.Offset, false
+		} else if counts || !h.Class.Counts() {
+			return // the line is told by the first hit that counts
+		}
+		counts = h.Class.Counts()
+		if walk {
+			m.mark(h)
+		}
+	})
+	settle()
+	m.sum.Lines += st.Lines
+	m.sum.Skipped += st.Skipped
+	if walk {
+		return m.walk(block, first)
+	}
+	return nil
+}
+
+// mark notes a hit; a later one of the same line takes its place.
+func (m *matching) mark(h *rules.Hit) {
+	k := mark{h.Offset, eachLineDoc{
+		Matched: h.Class.Counts(), Class: h.Class.String(), Rule: h.Rule.Name, Pattern: h.Pattern.Name,
+		Subject: gate.AddrSubject(h.Addr).String(), User: h.User,
+	}}
+	if !h.Time.IsZero() {
+		t := h.Time.UTC()
+		k.doc.Time = &t
+	}
+	if n := len(m.marks); n > 0 && m.marks[n-1].offset == h.Offset {
+		m.marks[n-1] = k
+		return
+	}
+	m.marks = append(m.marks, k)
+}

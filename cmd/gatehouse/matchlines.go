@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// walk goes through the lines of a block for what needs each of them; first is
+// the number of lines before the block.
+func (m *matching) walk(block []byte, first int) error {
+	marks := m.marks
+	for at, number := 0, first+1; at < len(block); number++ {
+		end := bytes.IndexByte(block[at:], '\n')
+		next := at + end + 1
+		if end < 0 {
+			end, next = len(block)-at, len(block)
+		}
+		line := block[at : at+end]
+		doc := eachLineDoc{}
+		hit := len(marks) > 0 && marks[0].offset == at
+		if hit {
+			doc, marks = marks[0].doc, marks[1:]
+		}
+		if !hit && m.o.missed && len(m.sum.Samples) < maxMissed {
+			m.sum.Samples = append(m.sum.Samples, string(line[:min(len(line), 400)]))
+		}
+		if m.o.each {
+			doc.Line, doc.Number = string(bytes.TrimSuffix(line, []byte("\r"))), number
+			b, err := marshal(doc)
+			if err != nil {
+				return err
+			}
+			_, _ = m.out.Write(append(b, '\n')) // an error sticks, Flush returns it
+		}
+		at = next
+	}
+	if m.o.each {
+		return m.out.Flush() // a log that grows is told as it comes
+	}
+	return nil
+}
+
+// document returns what came out.
+func (m *matching) document() matched {
+	doc := m.sum
+	doc.Patterns = []patternHits{}
+	for _, p := range m.hits {
+		doc.Patterns = append(doc.Patterns, *p)
+	}
+	slices.SortFunc(doc.Patterns, func(a, b patternHits) int {
+		return cmp.Or(cmp.Compare(b.Hits, a.Hits), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Pattern, b.Pattern))
+	})
+	return doc
+}
+
+// writeMatching tells a person what came out.
+func (e *env) writeMatching(what, log string, m *matching) error {
+	doc := m.document()
+	fmt.Fprintf(e.out, "%s on %s\n\n", harmless(what), harmless(log))
+	var t table
+	t.add("lines", grouped(doc.Lines), fmt.Sprintf("in %.2f s%s", doc.Seconds, speed(doc)))
+	t.add("matched", grouped(doc.Matched), "count against somebody")
+	t.add("informing", grouped(doc.Informing), "only tell something")
+	t.add("missed", grouped(doc.Missed), "say nothing to it"+map[bool]string{true: fmt.Sprintf("; %s too long", grouped(doc.Skipped))}[doc.Skipped > 0])
+	if err := e.columns(t); err != nil {
+		return err
+	}
+	if len(doc.Patterns) > 0 {
+		fmt.Fprintln(e.out)
+		t = table{head: []string{"HITS", "CLASS", "RULE", "PATTERN"}}
+		for _, p := range doc.Patterns {
+			t.add(strconv.Itoa(p.Hits), p.Class.String(), p.Rule, p.Pattern)
+		}
+		if err := e.columns(t); err != nil {
+			return err
+		}
+	}
+	if len(doc.Samples) > 0 {
+		fmt.Fprintln(e.out, "\nmissed, for example:")
+		for _, l := range doc.Samples {
+			fmt.Fprintf(e.out, "  %s\n", harmless(l))
+		}
+	}
+	return nil
+}
+
+// speed says how many lines a second that was, where it can be told.
+func speed(doc matched) string {
+	if doc.Seconds < 0.1 {
+		return ""
+	}
+	return fmt.Sprintf(", %s lines a second", grouped(int(float64(doc.Lines)/doc.Seconds)))
+}

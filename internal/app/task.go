@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -28,20 +30,28 @@ type task struct {
 type fault struct {
 	Part  string
 	Why   string
+	Hint  string // what to do about it; may be ""
 	Since time.Time
 }
 
-// crew runs tasks, restarts those that fail and remembers what is wrong. It is
-// safe for concurrent use.
-type crew struct {
-	log *slog.Logger
-	wg  sync.WaitGroup
-
-	mu     sync.Mutex
-	faults map[string]fault
+// faults is what is wrong at present. It is safe for concurrent use; make one
+// with newFaults.
+type faults struct {
+	mu sync.Mutex
+	m  map[string]fault
 }
 
-func newCrew(log *slog.Logger) *crew { return &crew{log: log, faults: map[string]fault{}} }
+func newFaults() *faults { return &faults{m: map[string]fault{}} }
+
+// crew runs tasks and restarts those that fail. What is wrong with them goes into
+// the list that it was given. It is safe for concurrent use.
+type crew struct {
+	log    *slog.Logger
+	faults *faults
+	wg     sync.WaitGroup
+}
+
+func newCrew(log *slog.Logger, f *faults) *crew { return &crew{log: log, faults: f} }
 
 // start runs t until ctx ends, again and again if it fails.
 func (c *crew) start(ctx context.Context, t task) {
@@ -49,7 +59,7 @@ func (c *crew) start(ctx context.Context, t task) {
 		delay := firstDelay
 		for ctx.Err() == nil {
 			begun := time.Now()
-			calm := time.AfterFunc(calmAfter, func() { c.report(t.name, "") })
+			calm := time.AfterFunc(calmAfter, func() { c.faults.report(t.name, "", "") })
 			err := protect(ctx, t)
 			calm.Stop()
 			if ctx.Err() != nil {
@@ -64,7 +74,7 @@ func (c *crew) start(ctx context.Context, t task) {
 			if time.Since(begun) > calmAfter {
 				delay = firstDelay
 			}
-			c.report(t.name, err.Error())
+			c.faults.report(t.name, err.Error(), "it is being restarted; if it goes on, the log of the daemon says more")
 			c.log.Error("part failed, restarting", "part", t.name, "err", err, "dur", delay)
 			timer := time.NewTimer(delay)
 			select {
@@ -81,37 +91,27 @@ func (c *crew) start(ctx context.Context, t task) {
 // wait returns when all tasks have ended.
 func (c *crew) wait() { c.wg.Wait() }
 
-// report notes what is wrong with a part; why == "" clears it.
-func (c *crew) report(part, why string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// report notes what is wrong with a part, and what to do about it; why == ""
+// clears it.
+func (f *faults) report(part, why, hint string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if why == "" {
-		delete(c.faults, part)
+		delete(f.m, part)
 		return
 	}
-	if f, known := c.faults[part]; known {
-		f.Why = why
-		c.faults[part] = f
-		return
+	since := time.Now()
+	if old, known := f.m[part]; known {
+		since = old.Since
 	}
-	c.faults[part] = fault{Part: part, Why: why, Since: time.Now()}
+	f.m[part] = fault{Part: part, Why: why, Hint: hint, Since: since}
 }
 
 // wrong lists what is wrong at present, sorted by part.
-func (c *crew) wrong() []fault {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	list := make([]fault, 0, len(c.faults))
-	for _, f := range c.faults {
-		list = append(list, f)
-	}
-	slices.SortFunc(list, func(a, b fault) int {
-		if a.Part < b.Part {
-			return -1
-		}
-		return 1
-	})
-	return list
+func (f *faults) wrong() []fault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.SortedFunc(maps.Values(f.m), func(a, b fault) int { return strings.Compare(a.Part, b.Part) })
 }
 
 // protect runs a task once; a panic comes back as an error with its stack, so

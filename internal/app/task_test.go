@@ -15,7 +15,7 @@ import (
 func TestCrewRestartsWithBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		c := newCrew(slog.New(slog.DiscardHandler))
+		c := newCrew(slog.New(slog.DiscardHandler), newFaults())
 		begun := time.Now()
 		var starts []time.Duration
 		c.start(ctx, task{"flaky", func(ctx context.Context) error {
@@ -37,12 +37,12 @@ func TestCrewRestartsWithBackOff(t *testing.T) {
 		if !slices.Equal(starts, want) {
 			t.Errorf("started at %v, want %v", starts, want)
 		}
-		if w := c.wrong(); len(w) != 1 || w[0].Part != "flaky" || !strings.Contains(w[0].Why, "ended by itself") {
+		if w := c.faults.wrong(); len(w) != 1 || w[0].Part != "flaky" || !strings.Contains(w[0].Why, "ended by itself") {
 			t.Errorf("wrong = %+v", w)
 		}
 		time.Sleep(calmAfter)
 		synctest.Wait()
-		if w := c.wrong(); len(w) != 0 {
+		if w := c.faults.wrong(); len(w) != 0 {
 			t.Errorf("after a calm minute wrong = %+v", w)
 		}
 		cancel()

@@ -1,0 +1,49 @@
+// Package firewall keeps one table of the kernel, `table inet gatehouse`, equal
+// to a wanted set of bans. It is a state follower: it is told what should be so
+// ([Firewall.Load], [Firewall.Place], [Firewall.Commit], [Firewall.SetExempt])
+// and sees to it that it is, also after somebody else flushed the rules, after
+// a restart and after a crash.
+//
+// It refuses to decide anything (that is policy), to keep anything on disk (that
+// is the ledger), to touch any table but its own, to run a program, and to list
+// a large set while a packet or a person waits. Its caller is the composition
+// root: one goroutine calls Load, Place, Commit and SetExempt, another runs
+// [Firewall.Run]; every method may be called from any goroutine.
+//
+// Layers, from the wanted set down:
+//
+//	Firewall   what is wanted, and when to write it   firewall.go load.go place.go run.go
+//	ruleset    the rules of a generation              rules.go
+//	kernel     transactions and listings              kernel.go; the real one: socket.go wire.go decode.go
+//
+// # The table
+//
+//	chain ban    prerouting, priority -300: before connection tracking and NAT, so one place covers the
+//	             host, forwarded traffic and published ports; live connections are cut
+//	    loopback; neighbour discovery, packet-too-big, fragmentation-needed  -> accept
+//	    never, allow                                                        -> accept
+//	    one rule for each set, fresh sets first                             -> counter, drop
+//	chain doubt  prerouting, priority -150: behind connection tracking, before destination NAT
+//	    loopback, never, allow                                              -> accept
+//	    bans of single ports, original direction only                       -> counter, drop
+//	    established, related, and what tracking picks up in mid-stream       -> accept
+//	    bans of new connections only (evidence that anyone can forge)       -> counter, drop
+//
+// Bans live in hash sets with timeouts, one for each scope and prefix length in
+// use, looked up by the masked source address: v4-32, v6-64, v4-32-s1 and so
+// on. Each has a twin whose name ends in -fresh, for bans that the ledger has
+// not committed yet. Names end in the number of their generation: v4-32.7.
+//
+// # Invariants
+//
+//   - A packet sees the rules of one generation, whole. The sets that a rule
+//     looks at are full and verified before the rule is in force.
+//   - A ban goes from the fresh set to the lasting one without a gap: the rule
+//     of the fresh set comes first and both changes are one transaction.
+//   - What the ledger does not know lapses in the kernel after at most
+//     [MaxUncommitted], even if the daemon is dead; while it lives, such bans
+//     are renewed as long as they are wanted.
+//   - Deadlines are kept on the monotonic clock: a step of the wall clock frees
+//     and prolongs nothing.
+//   - While the emergency file exists, the table does not.
+package firewall

@@ -1,0 +1,236 @@
+package firewall
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// rebuild makes a new generation of everything that is wanted, beside what is
+// there, and swaps the rules.
+func (f *Firewall) rebuild() error {
+	err := f.rebuildOnce()
+	if uncleanable(err) {
+		f.log.Warn("the table that is there cannot be replaced at once; deleting it first", "table", f.config.Table, "err", err)
+		if err = f.deleteTable(); err == nil {
+			err = f.rebuildOnce()
+		}
+	}
+	if f.reject && notSupported(err) {
+		f.log.Warn("this kernel cannot answer what it drops so early; dropping in silence", "err", err)
+		f.reject = false
+		err = f.rebuildOnce()
+	}
+	if err == nil {
+		f.fault = nil
+	}
+	return err
+}
+
+func (f *Firewall) rebuildOnce() error {
+	seen, err := f.kernel.inspect()
+	if err != nil {
+		return err
+	}
+	f.covered = seen.revision
+	f.serial = max(f.serial, seen.lastNumber()) + 1
+	g := &generation{number: f.serial, reject: f.reject, scopes: map[int]*scope{}, sets: map[string]setSpec{}}
+	ops := []op{{verb: addTable}}
+	for i, b := range baseChains {
+		if !seen.has(foundObject{b.name, unix.NFT_OBJECT_COUNTER}) {
+			ops = append(ops, op{verb: addCounter, name: b.name})
+			f.drops[i].restart()
+		}
+	}
+	if g.reject {
+		ops = append(ops, op{verb: addChain, name: numbered(chainReject, g.number)})
+	}
+	ops = append(ops, g.newExempt(f.serial, &f.exempt)...)
+	for _, c := range f.want.sorted() {
+		ops = append(ops, g.newClass(c, f.want.scopes[c.scope])...)
+	}
+	if err := f.commitParts(ops); err != nil {
+		return err
+	}
+	for _, c := range g.classes {
+		if err := f.fillClass(g, c); err != nil {
+			return err
+		}
+	}
+	if err := f.swap(g, seen); err != nil {
+		return err
+	}
+	if seen.dormant {
+		// Not earlier: what it said before would be in force meanwhile.
+		if err := f.kernel.commit([]op{{verb: wakeTable}}); err != nil {
+			return err
+		}
+	}
+	f.gen = g
+	if f.renews == unknown {
+		return f.learn()
+	}
+	return nil
+}
+
+// fillClass loads both sets of a class and makes sure that they are full.
+func (f *Firewall) fillClass(g *generation, c *class) error {
+	now := f.clock()
+	for k, p := range c.fresh {
+		p.held = f.hold(p, now)
+		if c.lasting[k] >= p.held {
+			p.held = 0 // the lasting set holds it
+		}
+		c.fresh[k] = p
+	}
+	if err := f.fill(g.set(c, true), c.spec(), c.heldUntil, now); err != nil {
+		return err
+	}
+	return f.fill(g.set(c, false), c.spec(), c.lastsUntil, now)
+}
+
+// hold returns until when the fresh set should hold a ban from now on.
+func (f *Firewall) hold(p placed, now time.Duration) time.Duration {
+	if p.alien {
+		return p.ends
+	}
+	return min(p.ends, now+MaxUncommitted)
+}
+
+// fill loads what has not lapsed into a set that is new, in chunks, and
+// verifies it.
+func (f *Firewall) fill(set string, spec setSpec, want iter.Seq2[key, time.Duration], now time.Duration) error {
+	total := 0
+	part := make([]element, 0, maxElements)
+	flush := func() error {
+		if len(part) == 0 {
+			return nil
+		}
+		total += len(part)
+		err := f.kernel.commit([]op{{verb: addElements, name: set, set: spec, elems: part}})
+		part = part[:0]
+		return err
+	}
+	for k, ends := range want {
+		if ends <= now {
+			continue
+		}
+		part = append(part, element{key: k, life: life(ends, now)})
+		if len(part) == maxElements {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	return f.verify(set, total, want)
+}
+
+// verify makes sure that the set holds what was loaded. nf_tables has been seen
+// to take a list and store nothing, so an answer is not enough for many: then
+// the kernel is asked for its own count, or, where it does not keep one, for
+// the elements.
+func (f *Firewall) verify(set string, total int, want iter.Seq2[key, time.Duration]) error {
+	if total < maxElements {
+		return nil
+	}
+	seen, err := f.kernel.inspect()
+	if err != nil {
+		return err
+	}
+	have := seen.sets[set].count
+	if have < 0 {
+		elems, err := f.kernel.elements(set)
+		if err != nil {
+			return err
+		}
+		have = len(elems)
+	}
+	if have >= total {
+		return nil
+	}
+	// Some may have lapsed meanwhile; they are not missed.
+	sure, soon := 0, f.clock()+time.Second
+	for _, ends := range want {
+		if ends > soon {
+			sure++
+		}
+	}
+	if have < sure {
+		return fmt.Errorf("verify set %s: the kernel has %d of %d elements", set, have, sure)
+	}
+	return nil
+}
+
+// swap replaces all rules by those of g and deletes what else the table has, as
+// one transaction. The order is what nf_tables wants: first rules, then what
+// they refer to.
+func (f *Firewall) swap(g *generation, seen *contents) error {
+	var clean, chains []op
+	for name := range seen.chains {
+		clean = append(clean, op{verb: emptyChain, name: name})
+	}
+	for name, set := range seen.sets {
+		if _, ours := g.sets[name]; !ours && !set.unnamed {
+			clean = append(clean, op{verb: deleteSet, name: name})
+		}
+	}
+	for name, c := range seen.chains {
+		if !c.isBase(name) {
+			clean = append(clean, op{verb: deleteChain, name: name})
+		}
+	}
+	for _, o := range seen.objects {
+		if !isCounter(o) {
+			clean = append(clean, op{verb: deleteObject, name: o.name, kind: o.kind})
+		}
+	}
+	for _, name := range seen.flowtables {
+		clean = append(clean, op{verb: deleteFlowtable, name: name})
+	}
+	for _, b := range baseChains {
+		if !seen.chains[b.name].isBase(b.name) {
+			chains = append(chains, op{verb: addChain, name: b.name, hook: &hookSpec{b.priority}})
+		}
+	}
+	return f.kernel.commit(slices.Concat(clean, chains, g.rules(nil)))
+}
+
+// isBase reports whether a chain of this name is one of the base chains, and as
+// it should be.
+func (c foundChain) isBase(name string) bool {
+	for _, b := range baseChains {
+		if b.name == name {
+			return c.hook != nil && *c.hook == hookSpec{b.priority}
+		}
+	}
+	return false
+}
+
+func isCounter(o foundObject) bool {
+	return o.kind == unix.NFT_OBJECT_COUNTER && slices.ContainsFunc(baseChains[:], func(b baseChain) bool { return b.name == o.name })
+}
+
+// has reports whether the table has this object.
+func (c *contents) has(o foundObject) bool { return slices.Contains(c.objects, o) }
+
+// lastNumber returns the highest number of a generation that a name of the
+// table bears.
+func (c *contents) lastNumber() (n uint32) {
+	for name := range c.sets {
+		if _, v, ok := splitNumber(name); ok {
+			n = max(n, v)
+		}
+	}
+	for name := range c.chains {
+		if _, v, ok := splitNumber(name); ok {
+			n = max(n, v)
+		}
+	}
+	return n
+}

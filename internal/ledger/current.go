@@ -1,0 +1,132 @@
+package ledger
+
+import (
+	"database/sql/driver"
+	"fmt"
+	"iter"
+	"time"
+
+	"gatehouse/internal/gate"
+)
+
+// Live is a decision that is in force. Its Until is as it was stated last, its
+// Proof is left out.
+type Live struct {
+	gate.Record
+	FromThisBoot bool // Until was stated since the machine booted; otherwise the wall clock may have been set while it was off
+}
+
+// Current returns what is in force, oldest first: of each subject and scope the
+// newest ban, closed ports and entry of the allow list, unless it was taken back
+// or is over. It reads what is committed when the loop begins, on a connection of
+// its own. After an error the loop ends.
+func (l *Ledger) Current() iter.Seq2[Live, error] {
+	return l.live(func(r Live, now time.Time) bool { return r.Life(now) > 0 })
+}
+
+// Lapsed returns, as Current does, what was in force and is over although nobody
+// decided so: bans that ended while no daemon ran.
+func (l *Ledger) Lapsed() iter.Seq2[Live, error] {
+	return l.live(func(r Live, now time.Time) bool { return r.Life(now) == 0 })
+}
+
+func (l *Ledger) live(wanted func(Live, time.Time) bool) iter.Seq2[Live, error] {
+	return func(yield func(Live, error) bool) {
+		var err error
+		now := l.o.Now()
+		if l.stale.Load() {
+			// There is but one connection, which must not be held while yield runs.
+			var all []Live
+			err = l.read(&l.query, func(c *conn) error {
+				return l.eachLive(c, func(r Live) bool {
+					if wanted(r, now) {
+						all = append(all, r)
+					}
+					return true
+				})
+			})
+			for _, r := range all {
+				if !yield(r, nil) {
+					return
+				}
+			}
+		} else {
+			stopped := false
+			err = l.aside(func(c *conn) error {
+				return l.eachLive(c, func(r Live) bool {
+					stopped = wanted(r, now) && !yield(r, nil)
+					return !stopped
+				})
+			})
+			if stopped {
+				return
+			}
+		}
+		if err != nil {
+			yield(Live{}, fmt.Errorf("read what is in force from %s: %w", l.path, err))
+		}
+	}
+}
+
+// aside runs f with a connection of its own, for reading.
+func (l *Ledger) aside(f func(c *conn) error) error {
+	l.files.RLock()
+	c, err := openReader(l.path)
+	l.files.RUnlock()
+	if err == nil {
+		err = f(c)
+		c.close() // it only read
+	}
+	l.suspect(err)
+	return err
+}
+
+// eachLive calls row with each row of live, by number. Where one is damaged its
+// record serves, which may have another end.
+func (l *Ledger) eachLive(c *conn, row func(Live) bool) error {
+	var u unpacker
+	damaged := 0
+	err := c.each("SELECT seq, boot, body FROM live ORDER BY seq", func(v []driver.Value) bool {
+		r, ok := unpackLive(&u, v, l.boot)
+		if !ok {
+			damaged++
+			if r.Record, ok = recordOf(c, &u, v[0]); !ok {
+				return true
+			}
+		}
+		return row(r)
+	})
+	if damaged > 0 {
+		l.o.Log.Error("the ledger's database is damaged in what is in force; history is read instead", "path", l.path, "rows", damaged)
+	}
+	return err
+}
+
+// recordOf reads a record without its proof.
+func recordOf(c *conn, u *unpacker, seq driver.Value) (r gate.Record, ok bool) {
+	n, _ := seq.(int64)
+	// What cannot be read is not there, so the error does not count.
+	_ = c.each("SELECT body FROM records WHERE seq=?", func(v []driver.Value) bool {
+		body, _ := v[0].([]byte)
+		d, err := u.decision(body, uint64(n))
+		r, ok = gate.Record{Seq: uint64(n), Decision: d}, err == nil
+		return false
+	}, n)
+	return r, ok
+}
+
+// unpackLive turns a row (seq, boot, body) into what it says during this boot;
+// false for a damaged one.
+func unpackLive(u *unpacker, v []driver.Value, thisBoot int64) (r Live, ok bool) {
+	seq, ok1 := v[0].(int64)
+	boot, ok2 := v[1].(int64)
+	body, ok3 := v[2].([]byte)
+	if !ok1 || !ok2 || !ok3 {
+		return Live{}, false
+	}
+	d, err := u.decision(body, uint64(seq))
+	if err != nil {
+		return Live{}, false
+	}
+	return Live{gate.Record{Seq: uint64(seq), Decision: d}, boot == thisBoot && boot != 0}, true
+}

@@ -1,0 +1,79 @@
+package logs
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"gatehouse/internal/gate"
+	"gatehouse/internal/rules"
+)
+
+// Watch is one rule on some files.
+type Watch struct {
+	// Name is what events carry as their Rule. It is unique.
+	Name string
+	// Rule says what counts in the files.
+	Rule *rules.Rule
+	// Files are absolute paths, or patterns of such: `*`, `?` and `[a-z]` within
+	// a component, as in [path/filepath.Match]. They may name what does not exist
+	// yet. A pattern leaves out hidden files, compressed files and rotated files
+	// of a log that it matches too; a path leaves out nothing.
+	Files []string
+}
+
+// Config is what the sensor needs to know. The zero value watches nothing.
+type Config struct {
+	// Watches are the rules and their files, in the order in which a line that
+	// counts for several of them is reported.
+	Watches []Watch
+	// Lookback is how far back a log counts that is read for the first time: the
+	// longest window of all watches. 0 = one hour. At most 64 MB of a log are read
+	// back, whatever it says.
+	Lookback time.Duration
+	// Zone is the time zone of dates that name none; nil = [time.Local].
+	Zone *time.Location
+}
+
+// Check returns what is wrong with the patterns, if anything.
+func (c Config) Check() error {
+	for _, w := range c.Watches {
+		for _, p := range w.Files {
+			if err := checkPattern(p); err != nil {
+				return fmt.Errorf("watch %s: %w", w.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func checkPattern(p string) error {
+	if !filepath.IsAbs(p) {
+		return fmt.Errorf("%s is not an absolute path: begin it with /", gate.Quote(p, 128))
+	}
+	if strings.ContainsRune(p, 0) {
+		return fmt.Errorf("%s is not a path: it contains a NUL byte", gate.Quote(p, 128))
+	}
+	if _, err := filepath.Match(p, ""); err != nil {
+		return fmt.Errorf("%s is not a pattern: a bracket is not closed, or a backslash ends it", gate.Quote(p, 128))
+	}
+	return nil
+}
+
+// Deps is what the sensor needs from its surroundings.
+type Deps struct {
+	// Log takes what an operator should know. Required.
+	Log *slog.Logger
+	// Now is the wall clock; nil = [time.Now].
+	Now func() time.Time
+	// Emit takes a batch; it blocks while the line is busy. It is called for one
+	// batch of a source after the other, and for several sources at the same time.
+	// An error means that the batch was not taken; it ends Run. Required.
+	Emit func(context.Context, gate.Batch) error
+	// Mark returns the mark of the last batch of the source that counts, "" if
+	// there is none. It is asked once for each source; nil = there are none.
+	Mark func(source string) string
+}

@@ -1,0 +1,34 @@
+// Package logs is the sensor that follows log files. It finds the files that
+// the watches name, reads every line of them exactly once across rotation,
+// truncation and restarts, runs the rules on whole blocks of lines and hands
+// what hit to the line as [gate.Batch].
+//
+// It is called by the composition root, which gives it a function that takes
+// batches and one that knows the mark of each source. It refuses to decide
+// anything: it counts nothing, bans nobody and keeps no state of its own on
+// disk; where it is in each file travels as [gate.Batch.Mark].
+//
+// The parts, each in its file:
+//
+//	finder    patterns -> files and the folders to listen to
+//	folders   one fsnotify watch a folder, with polling where that cannot work
+//	queue     which sources have something to do; a few workers serve it
+//	source    one watched path: the file there now and those rotated away from it
+//	follower  one open file: whole lines out of it, and has it been replaced?
+//	rotated   what the files beside a log are called after a rotation
+//	place     a position that survives renaming, and its text form, the mark
+//	hits      blocks of lines -> events, by the rules
+//
+// Invariants:
+//
+//   - Each line lies in exactly one batch of its source, whole; batches of one
+//     source are handed over one after the other. A source that is started from
+//     the mark of any batch goes on with the first line behind it.
+//   - A line is what ends with a newline. The unfinished last line of a file
+//     waits for it, unless the file was rotated away and is let go.
+//   - Reading needs bounded memory: one block of 256 KB for each worker, up to
+//     1 MB where a line is that long. Longer lines are skipped and counted.
+//   - Nothing is polled, except a look at everything each 30 s as a safety net,
+//     and each second what lies on a network file system.
+//   - All goroutines end with [Sensor.Run].
+package logs

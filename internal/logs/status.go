@@ -1,0 +1,98 @@
+package logs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"gatehouse/internal/gate"
+)
+
+// State says how a source fares.
+type State uint8
+
+// The states of a source.
+const (
+	Waiting    State = iota // nothing is there yet
+	Reading                 // there is more to read
+	CaughtUp                // all was read; what comes is read at once
+	Unreadable              // something is there that cannot be read
+)
+
+var stateNames = [...]string{"waiting", "reading", "caught up", "unreadable"}
+
+// String returns the state in words.
+func (s State) String() string { return stateNames[int(s)%len(stateNames)] }
+
+// MarshalText implements encoding.TextMarshaler.
+func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *State) UnmarshalText(b []byte) error {
+	for i, n := range stateNames {
+		if n == string(b) {
+			*s = State(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is not the state of a log", gate.Quote(string(b), 32))
+}
+
+// SourceStatus is how one watched path, or one pattern that matches nothing
+// yet, fares. The numbers count from the start of the sensor.
+type SourceStatus struct {
+	Path     string    `json:"path"`               // as watched
+	State    State     `json:"state"`              // how it fares
+	Why      string    `json:"why,omitempty"`      // why it is not read, and what to do about it
+	Rules    []string  `json:"rules"`              // the watches that read it
+	Lines    uint64    `json:"lines"`              // lines read
+	Hits     uint64    `json:"hits"`               // events made of them
+	Skipped  uint64    `json:"skipped"`            // lines that were too long for a rule to look at
+	Behind   int64     `json:"behind"`             // bytes not yet read, of which an unfinished line may be part
+	LastLine time.Time `json:"last_line,omitzero"` // when the last line that was read was written, as far as is known
+}
+
+// tally counts what was handed over.
+func (s *source) tally(lines, events, skipped int, p spot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := &s.status
+	st.Lines += uint64(lines)
+	st.Hits += uint64(events)
+	s.short += uint64(skipped)
+	st.LastLine = p.now
+	if !p.live {
+		st.LastLine = p.written
+	}
+}
+
+// report makes the status say what is true now; busy says that there is more to
+// read.
+func (s *source) report(busy bool) {
+	long, behind := s.long, int64(0)
+	for _, f := range s.chain {
+		long += f.long
+		behind += max(0, f.size-f.off)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := &s.status
+	st.Skipped, st.Behind = s.short+uint64(long), behind
+	was := st.Why
+	switch {
+	case busy:
+		st.State, st.Why = Reading, ""
+	case s.problem == nil && s.current() != nil:
+		st.State, st.Why = CaughtUp, ""
+	case s.problem == nil || errors.Is(s.problem, os.ErrNotExist):
+		st.State, st.Why = Waiting, "there is no such file yet"
+	case errors.As(s.problem, new(sameFileError)):
+		st.State, st.Why = Waiting, s.problem.Error()
+	default:
+		st.State, st.Why = Unreadable, explain(s.path, s.problem)
+		if st.Why != was {
+			s.log.Warn("a log cannot be read", "path", s.path, "error", st.Why)
+		}
+	}
+}

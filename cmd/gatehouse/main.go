@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"gatehouse/internal/demo"
 )
 
 // version is the version of the program; the build sets it with
@@ -18,6 +20,9 @@ import (
 var version string
 
 func main() {
+	if code, ours := demo.Main(os.Args); ours {
+		os.Exit(code) // the demo runs this program again for its stage
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := execute(ctx, newEnv(), os.Args[1:])
 	stop()

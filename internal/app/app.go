@@ -82,7 +82,7 @@ func Run(ctx context.Context, o Options) (flushed bool, err error) {
 	d.flush.Store(o.Flush)
 	d.plan.Store(newPlan(c))
 	if err := d.open(c); err != nil {
-		return false, err
+		return false, hinted(err)
 	}
 	defer d.ledger.Close()
 	defer d.firewall.Close()
@@ -335,6 +335,22 @@ func bootID() string {
 		return ""
 	}
 	return strings.TrimSpace(string(b))
+}
+
+// hinted turns the errors of parts that know what a person can do about them
+// into the one form that the command line shows with its hint.
+func hinted(err error) error {
+	if e, ok := errors.AsType[*ledger.Error](err); ok {
+		return &api.Error{Message: err.Error(), Hint: e.Hint}
+	}
+	if e, ok := errors.AsType[*firewall.Error](err); ok {
+		hint := e.Hint
+		if errors.Is(err, firewall.ErrNoPermission) || errors.Is(err, firewall.ErrUnavailable) {
+			hint = strings.TrimPrefix(hint+"; to watch without banning: gatehouse run --observe", "; ")
+		}
+		return &api.Error{Message: err.Error(), Hint: hint}
+	}
+	return err
 }
 
 // configError turns the problems of a configuration into the error that a

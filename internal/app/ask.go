@@ -47,7 +47,7 @@ func (s *spine) ask(wishes []api.Wish, done func(error)) []gate.Answer {
 		events, at = append(events, e), append(at, i)
 	}
 	findings := s.detect.Observe(events, now, nil)
-	decisions, granted := s.policy.Decide(findings, now, s.host.Snapshot())
+	decisions, granted := s.policy.Decide(findings, now, s.here(now))
 	for i, a := range granted {
 		answers[at[i]] = a
 	}

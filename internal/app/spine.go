@@ -38,6 +38,7 @@ type spine struct {
 	checkpoint checkpoint
 	allow      allowList
 	findings   []gate.Finding // reused
+	login      time.Time      // when a log last told of a login that succeeded
 	epoch      uint64         // of this run's commands
 	commands   int64          // how many there were
 }
@@ -45,6 +46,7 @@ type spine struct {
 // hostWatcher is what the spine asks about this machine.
 type hostWatcher interface {
 	Snapshot() gate.Host
+	Refresh() gate.Host
 	Changed() <-chan struct{}
 }
 
@@ -106,17 +108,34 @@ func (s *spine) do(ctx context.Context, f func()) error {
 // take carries one batch down the line.
 func (s *spine) take(b gate.Batch) {
 	now := time.Now()
+	for i := range b.Events {
+		if b.Events[i].Class == gate.ClassSuccess {
+			s.login = now
+		}
+	}
 	s.findings = s.detect.Observe(b.Events, now, s.findings[:0])
 	if !b.Live {
 		s.findings = s.unknown(s.findings)
 	}
 	if len(s.findings) > 0 {
-		decisions, _ := s.policy.Decide(s.findings, now, s.host.Snapshot())
+		decisions, _ := s.policy.Decide(s.findings, now, s.here(now))
 		s.carry(decisions, nil)
 	}
 	if b.Mark != "" {
 		s.checkpoint.note(b.Source, b.Mark, now)
 	}
+}
+
+// freshLogin is how long after a login the sessions of this machine are looked
+// up anew for each decision, instead of those that were seen last.
+const freshLogin = 5 * time.Second
+
+// here is what is true of this machine, who has just logged in included.
+func (s *spine) here(now time.Time) gate.Host {
+	if now.Sub(s.login) < freshLogin {
+		return s.host.Refresh()
+	}
+	return s.host.Snapshot()
 }
 
 // unknown leaves out findings that led to a record before a crash: their lines

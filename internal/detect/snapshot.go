@@ -60,8 +60,12 @@ func (d *Detector) Snapshot() []byte {
 		b = d.appendWindows(b, n)
 		b = d.appendSessions(b, n)
 	}
-	b = d.appendRecords(b)
-	return le.AppendUint32(b, crc32.Checksum(b, castagnoli))
+	return seal(d.appendRecords(b))
+}
+
+// seal adds the checksum.
+func seal(b []byte) []byte {
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
 func appendString(b []byte, s string) []byte {

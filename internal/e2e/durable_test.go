@@ -263,8 +263,23 @@ func TestLiveConnectionsGoOn(t *testing.T) {
 // stay as they are to the byte.
 func TestForeignFlushIsHealed(t *testing.T) {
 	y := newYard(t, "watch: []\n", "attacker", "other")
-	rules := "table ip filter { chain INPUT { type filter hook input priority 0; policy accept; tcp dport 81 counter drop; } }\n" +
-		"table inet fw4 { set s { type ipv4_addr; elements = { 203.0.113.1, 203.0.113.2 }; } chain c { type filter hook forward priority 5; ip saddr @s drop; } }\n"
+	rules := `table ip filter {
+	chain INPUT {
+		type filter hook input priority 0; policy accept;
+		tcp dport 81 counter drop
+	}
+}
+table inet fw4 {
+	set s {
+		type ipv4_addr
+		elements = { 203.0.113.1, 203.0.113.2 }
+	}
+	chain c {
+		type filter hook forward priority 5;
+		ip saddr @s drop
+	}
+}
+`
 	load := func() {
 		cmd := y.gate.Command("nft", "-f", "-")
 		cmd.Stdin = strings.NewReader(rules)

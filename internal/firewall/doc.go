@@ -12,9 +12,10 @@
 //
 // Layers, from the wanted set down:
 //
-//	Firewall   what is wanted, and when to write it   firewall.go load.go place.go run.go
-//	ruleset    the rules of a generation              rules.go
-//	kernel     transactions and listings              kernel.go; the real one: socket.go wire.go decode.go
+//	Firewall    what is wanted, and when to write it    firewall.go wanted.go place.go load.go run.go keep.go open.go
+//	edits       what changes in which set               edit.go write.go
+//	generation  sets, chains and rules                  generation.go rules.go expressions.go rebuild.go
+//	kernel      transactions, listings, what others do  kernel.go; the real one: socket.go wire.go decode.go inspect.go monitor.go
 //
 // # The table
 //

@@ -91,6 +91,13 @@ func followerCases() []followerCase {
 			want: "v4-32: 192.0.2.1=1h"},
 		{name: "extended near its end, not committed", loads: []Want{want("192.0.2.1", time.Minute)}, do: func(f *Firewall) { f.Place([]gate.Decision{ban("192.0.2.1", 5*time.Hour)}) },
 			want: "v4-32: 192.0.2.1=1m; v4-32-fresh: 192.0.2.1=10m"},
+		{name: "decided again", loads: []Want{want("192.0.2.1", time.Hour)}, do: func(f *Firewall) {
+			f.Place([]gate.Decision{ban("192.0.2.1", time.Hour)})
+			if n := f.Status().Sets[0].Uncommitted; n != 0 {
+				f.fail("count", fmt.Errorf("%d uncommitted", n))
+			}
+		}, want: "v4-32: 192.0.2.1=1h"},
+		{name: "shortened", loads: []Want{want("192.0.2.1", 5*time.Hour)}, do: func(f *Firewall) { place(f, ban("192.0.2.1", time.Hour)) }, want: "v4-32: 192.0.2.1=1h"},
 		{name: "extended twice before the commit", do: func(f *Firewall) {
 			a, b := ban("192.0.2.1", time.Minute), ban("192.0.2.1", 5*time.Hour)
 			f.Place([]gate.Decision{a})

@@ -14,7 +14,7 @@ import (
 // none of the firewall's business.
 //
 // It writes the kernel on the caller's goroutine: some microseconds for one
-// decision, about a tenth of a second for 100,000. What the kernel refuses is
+// decision, some tenths of a second for 100,000. What the kernel refuses is
 // kept as wanted, shown by Status and tried again by Run.
 func (f *Firewall) Place(ds []gate.Decision) {
 	f.mu.Lock()
@@ -62,6 +62,9 @@ func (f *Firewall) placeBan(e *edits, d *gate.Decision, now time.Duration) {
 		return
 	}
 	old, was := c.fresh[k]
+	if last, ok := c.lasting[k]; ok && !was && same(last, ends) {
+		return // decided again from the same lines, after a restart
+	}
 	p := placed{until: unixOf(d.Until), ends: ends, held: old.held}
 	held, covered := f.hold(p, now), max(old.held, c.lasting[k])
 	if covered <= now || covered < held-renewSlack {
@@ -90,7 +93,7 @@ func (f *Firewall) commitBan(e *edits, d *gate.Decision, now time.Duration) {
 		return
 	}
 	old, was := c.lasting[k]
-	if drift := ends - old; !was || drift > time.Second || drift < -time.Second {
+	if !was || !same(old, ends) {
 		c.lasting[k] = ends
 		e.of(c, false).put(k, life(ends, now), was && old > now)
 	}
@@ -123,6 +126,9 @@ func (f *Firewall) release(e *edits, s gate.Subject, sc gate.Scope, now time.Dur
 		}
 	})
 }
+
+// same reports whether two deadlines are one, worked out at different moments.
+func same(a, b time.Duration) bool { return a-b < time.Second && b-a < time.Second }
 
 // unixOf recognises a deadline: whole seconds survive any store.
 func unixOf(t time.Time) int64 {

@@ -275,6 +275,22 @@ func TestRefusals(t *testing.T) {
 			s.k.mu.Unlock()
 			s.Commit(records(d))
 		}, both},
+		{"what an aggregate takes in has just lapsed", func(s *stage) {
+			place(s.Firewall, ban("10.0.0.1", time.Hour), ban("10.0.0.2", time.Hour))
+			s.k.mu.Lock()
+			for name, set := range s.k.table.sets {
+				if strings.HasPrefix(name, "v4-32.") {
+					delete(set.elems, fakeKey{key: key{10, 0, 0, 1}})
+				}
+			}
+			s.k.mu.Unlock()
+			place(s.Firewall, ban("10.0.0.0/24", time.Hour), release("10.0.0.1"), release("10.0.0.2"))
+			synctest.Wait()
+			if strings.Contains(s.log.String(), "anew") {
+				s.t.Error("the whole table was built anew for it")
+			}
+			place(s.Firewall, release("10.0.0.0/24"))
+		}, loaded},
 		{"some of many that are to be deleted have lapsed", func(s *stage) {
 			var ds, rs []gate.Decision
 			for i := range 1500 {
@@ -389,6 +405,18 @@ func TestReject(t *testing.T) {
 			place(s.Firewall, ban("192.0.2.2", time.Hour, scopeText("22/tcp", false)))
 			if got := rules(k, goesThere); got != 3 {
 				t.Errorf("%d jumps with ports", got)
+			}
+		})
+	})
+	t.Run("asked for later, and taken back", func(t *testing.T) {
+		k := newFakeKernel()
+		play(t, k, Config{}, func(s *stage) {
+			for _, v := range []Verdict{Reject, Drop} {
+				s.SetVerdict(v)
+				s.expect(Enforcing, loaded)
+				if got, want := rules(k, isReject), map[Verdict]int{Reject: 2}[v]; got != want {
+					t.Errorf("%v: %d rejects, want %d", v, got, want)
+				}
 			}
 		})
 	})

@@ -31,17 +31,19 @@ func (f *Firewall) write(e *edits) error {
 		add, drop = append(add, a...), append(drop, d...)
 	}
 	// Rules come behind the sets that they refer to.
-	put := concat(setup.sets, add, setup.rules)
-	var err error
+	first, second := concat(setup.sets, add, setup.rules), drop
 	if e.moves() {
-		err = f.kernel.commit(append(put, drop...))
-	} else if err = f.kernel.commit(put); err == nil {
-		err = f.kernel.commit(drop)
+		first, second = append(first, drop...), nil
 	}
-	if !missing(err) {
+	if err := f.kernel.commit(first); missing(err) {
+		return f.writeOneByOne(e, setup)
+	} else if err != nil {
 		return err
 	}
-	return f.writeOneByOne(e, setup)
+	if err := f.kernel.commit(second); !missing(err) {
+		return err
+	}
+	return f.dropAll(e)
 }
 
 // moves reports whether additions and deletions may be one transaction. A

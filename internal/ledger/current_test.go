@@ -2,9 +2,11 @@ package ledger
 
 import (
 	"cmp"
+	"flag"
 	"os"
 	"reflect"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -28,6 +30,7 @@ func TestCurrentAgainstModel(t *testing.T) {
 	}
 	some := []string{"192.0.2.1", "192.0.2.0/24", "2001:db8::1", "port:22/tcp/in", "list:drop"}
 	sets := []string{"22/tcp", "80,443"}
+	setChecks(t, 60/slow/slow)
 	rapid.Check(t, func(t *rapid.T) {
 		dir, err := os.MkdirTemp("", "ledger")
 		if err != nil {
@@ -132,6 +135,22 @@ func TestCurrentAgainstModel(t *testing.T) {
 				}
 			},
 		})
+	})
+}
+
+// setChecks lets the test do so many runs, unless somebody asked for a number.
+func setChecks(t *testing.T, n int) {
+	f := flag.Lookup("rapid.checks")
+	if f.Value.String() != f.DefValue {
+		return
+	}
+	if err := f.Value.Set(strconv.Itoa(n)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := f.Value.Set(f.DefValue); err != nil {
+			t.Error(err)
+		}
 	})
 }
 

@@ -372,7 +372,7 @@ func (l *Ledger) salvageSome() {
 	var u unpacker
 	more := w.sweep.next(func(after int64) (last int64, full bool, err error) {
 		n := 0
-		last, err = eachFrom(w.c, "SELECT seq, body, proof FROM records WHERE seq>? ORDER BY seq LIMIT 500", after, func(v []driver.Value) {
+		last, err = eachFrom(w.c, fmt.Sprintf("SELECT seq, body, proof FROM records WHERE seq>? ORDER BY seq LIMIT %d", salvageSlice), after, func(v []driver.Value) {
 			n++
 			r := row{}
 			r.seq, _ = v[0].(int64)

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	wreckBans     = 3000 // of which every third is released
+	wreckBans     = 3000 / slow // of which every third is released
 	wreckReleased = wreckBans / 3
 )
 
@@ -37,7 +37,7 @@ func filled(t testing.TB) (file []byte, current []Live) {
 	}
 	commit(t, l, Txn{Decisions: ds, Marks: map[string]string{"s": "1"}, Windows: []byte("windows")})
 	l.Keep("a").Put("x", []byte("1"))
-	l.SetCursor("mail", 3900)
+	l.SetCursor("mail", wreckBans+5)
 	flush(t, l)
 	current = live(t, l)
 	stop()
@@ -269,7 +269,7 @@ func TestSalvage(t *testing.T) {
 	if v, _, err := l.Keep("a").Get("x"); string(v) != "1" || err != nil {
 		t.Errorf("keep %q, %v", v, err)
 	}
-	if seq, err := l.Cursor("mail"); seq != 3900 || err != nil {
+	if seq, err := l.Cursor("mail"); seq != wreckBans+5 || err != nil {
 		t.Errorf("cursor %d, %v", seq, err)
 	}
 	salvaged(t, l)
@@ -298,7 +298,7 @@ func TestSalvage(t *testing.T) {
 // opens, works, and invents nothing.
 func TestRandomDamage(t *testing.T) {
 	good, current := filled(t)
-	for seed := range uint64(25) {
+	for seed := range uint64(25 / slow) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			bad := bytes.Clone(good)

@@ -275,6 +275,11 @@ func (l *Ledger) Close() error {
 	l.closed = true
 	l.mu.Unlock()
 	l.drain()
+	for _, it := range l.take() {
+		if it.Done != nil {
+			it.Done(nil, ErrClosed)
+		}
+	}
 	l.w.wreck.close()
 	err := l.disconnect()
 	return errors.Join(err, l.lock.Close())

@@ -14,7 +14,7 @@ import (
 // stay in memory (which halves its time), readers live off the system's cache.
 const (
 	writerCache = 1024
-	bulkCache   = 16 * 1024
+	bulkCache   = 2 * 1024
 	readerCache = 256
 )
 

@@ -28,12 +28,12 @@ func (l *Ledger) Past(s gate.Subject) (offences int, last time.Time) {
 	}
 	var n, latest int64
 	err := l.read(l.quickest(), func(c *conn) error {
-		return c.each("SELECT count(*), max(time) FROM (SELECT time FROM records WHERE subject=? AND time>? AND seq<=? AND verdict=1 AND offence>0 ORDER BY time DESC LIMIT 1000)",
+		return c.each("SELECT count(*), max(time) FROM (SELECT time FROM records WHERE subject=? AND time>? AND seq<=? AND verdict=1 AND offence>0 ORDER BY time DESC LIMIT ?)",
 			func(v []driver.Value) bool {
 				n, _ = v[0].(int64)
 				latest, _ = v[1].(int64)
 				return false
-			}, appendKey(nil, s), since, int64(newest))
+			}, appendKey(nil, s), since, int64(newest), int64(maxOffences))
 	})
 	if err != nil && l.Health().State != Degraded {
 		l.o.Log.Warn("read the offences of a subject", "subject", s, "err", err)

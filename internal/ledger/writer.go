@@ -113,8 +113,12 @@ func (l *Ledger) idle() {
 // drain writes what is queued, with one more try if writing has been failing,
 // and answers everybody.
 func (l *Ledger) drain() {
-	l.w.retryAt = time.Time{}
-	l.work()
+	for range 3 { // a file that is found damaged is replaced, and then there is work again
+		l.w.retryAt = time.Time{}
+		if l.work(); l.isQueueEmpty() {
+			break
+		}
+	}
 	if l.w.c != nil {
 		l.tidy()
 	}

@@ -107,7 +107,7 @@ func (b *bench) run() {
 	case <-b.sensor.CaughtUp():
 	case err := <-b.ended:
 		b.ended <- err
-	case <-time.After(20 * time.Second):
+	case <-time.After(5 * time.Second):
 		b.Fatal("the sensor does not catch up")
 	}
 }
@@ -121,7 +121,7 @@ func (b *bench) stop() {
 		if err != nil {
 			b.Fatalf("Run: %v", err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(5 * time.Second):
 		buf := make([]byte, 1<<20)
 		b.Fatalf("Run does not return\n%s", buf[:runtime.Stack(buf, true)])
 	}
@@ -155,7 +155,7 @@ func (b *bench) mark(source string) string {
 // until waits until ok says so; ok is asked after each batch, with mu held.
 func (b *bench) until(what string, ok func() bool) {
 	b.Helper()
-	late := time.After(20 * time.Second)
+	late := time.After(5 * time.Second)
 	for {
 		b.mu.Lock()
 		done, change := ok(), b.change
@@ -210,7 +210,7 @@ func (b *bench) exactly(want []string) {
 // state waits until the path has this state, and returns why.
 func (b *bench) state(name string, want State) string {
 	b.Helper()
-	late := time.Now().Add(20 * time.Second)
+	late := time.Now().Add(5 * time.Second)
 	for time.Now().Before(late) {
 		for _, st := range b.sensor.Status() {
 			if st.Path == b.path(name) && st.State == want {

@@ -148,7 +148,7 @@ func (s *source) refill(i int, anew bool) int {
 	beside := slices.Clone(s.beside)
 	copies, err := s.survey(func(all []sibling) ([]*follower, error) {
 		if anew {
-			return s.openAll(slices.DeleteFunc(rotatedOf(all), func(b sibling) bool {
+			return s.openAll(slices.DeleteFunc(slices.Clone(rotatedOf(all)), func(b sibling) bool {
 				return b.packed() || slices.Contains(beside, b.id)
 			}), copyOf(true, f.id))
 		}

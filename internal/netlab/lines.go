@@ -37,7 +37,7 @@ func newLines(file string) (*Lines, error) {
 func (l *Lines) add(line string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	at := time.Now()                 // before anybody can read it
+	at := time.Now()                // before anybody can read it
 	l.file.WriteString(line + "\n") // a full disk shows in the test that waits for the line
 	l.lines = append(l.lines, Line{at, line})
 	close(l.more)

@@ -61,6 +61,7 @@ type ban struct {
 	epoch   uint64 // of the origin
 	offset  int64  // of the origin
 	since   int64  // nanoseconds since 1970, as recorded
+	guilty  int64  // when the offence was decided, the same
 	until   int64  // the same; 0 = forever
 	moved   int64  // what until was moved by when the wall clock jumped, in nanoseconds
 	scope   *gate.Scope

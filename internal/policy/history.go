@@ -1,6 +1,10 @@
 package policy
 
-import "time"
+import (
+	"time"
+
+	"gatehouse/internal/gate"
+)
 
 // offences is what is known of a subject's past.
 type offences struct {
@@ -48,7 +52,7 @@ func (p *Policy) offences(k netKey) offences {
 	var o offences
 	for _, b := range p.bans.of(k) {
 		if int(b.offence) > o.n {
-			o = offences{int(b.offence), fromNanos(b.since), fromNanos(b.until)}
+			o = offences{int(b.offence), fromNanos(b.guilty), fromNanos(b.until)}
 		}
 	}
 	if o.n > 0 {
@@ -73,12 +77,12 @@ func (p *Policy) remember(b *ban, end time.Time) {
 	if b.offence == 0 {
 		return
 	}
-	p.history.put(b.netKey, past{b.offence, b.since, nanos(end)})
+	p.history.put(b.netKey, past{b.offence, b.guilty, nanos(end)})
 }
 
 // next returns which offence one at this time would be.
 func (o offences) next(at time.Time, forget time.Duration) int {
-	if o.n == 0 || at.Sub(o.last) > forget {
+	if o.n == 0 || forget != gate.Forever && at.Sub(o.last) >= forget {
 		return 1
 	}
 	return o.n + 1

@@ -53,7 +53,11 @@ func (p *Policy) judge(ds []gate.Decision, f *gate.Finding, now time.Time, h gat
 		t.never = "there is no room for another ban"
 		return p.tell(ds, f, t, w, scope, now)
 	}
-	p.bans.at(p.ban(&d)).offence = uint32(s.offence)
+	b := p.bans.at(p.ban(&d))
+	b.offence = uint32(s.offence)
+	if s.guilty != 0 {
+		b.guilty = s.guilty
+	}
 	return append(ds, d)
 }
 
@@ -122,6 +126,7 @@ type sentence struct {
 	offence int           // which offence it is; 0 = none
 	climbs  bool          // it is a new offence, not more of one that is banned already
 	already *ban          // the ban that this one goes beyond
+	guilty  int64         // when that was decided, in nanoseconds since 1970, if earlier
 	joins   bool          // it belongs to an earlier offence: nothing follows
 }
 
@@ -141,7 +146,7 @@ func (p *Policy) sentence(f *gate.Finding, k netKey, w *Watch, scope gate.Scope,
 	}
 	for _, b := range p.bans.of(k) {
 		if int(b.offence) > s.offence {
-			s.offence, s.already = int(b.offence), b
+			s.offence, s.guilty, s.already = int(b.offence), b.guilty, b
 		}
 	}
 	if s.offence > 0 { // more of the same offence

@@ -106,6 +106,9 @@ func (m *model) lapse(now time.Time) (out []string) {
 		out = append(out, line(gate.Release, b.subject, b.scope, time.Time{}, 0))
 		if same(b.scope, gate.Scope{}) {
 			for _, o := range rest {
+				if !o.until.IsZero() && !o.until.After(now) {
+					continue
+				}
 				out = append(out, line(gate.Ban, o.subject, o.scope, o.until, 0))
 			}
 		}
@@ -291,6 +294,9 @@ func TestPolicyEqualsModel(t *testing.T) {
 					if !m.bans[i].until.IsZero() {
 						m.bans[i].until = m.bans[i].until.Add(delta)
 					}
+				}
+				for s, at := range m.told {
+					m.told[s] = at.Add(delta)
 				}
 				s := p.Shift(delta)
 				for _, d := range s.Moved { // as the ledger restates them

@@ -114,6 +114,9 @@ func scopeIsAll(s gate.Scope) bool { return sameScope(s, gate.Scope{}) }
 // released.
 func (p *Policy) reassert(ds []gate.Decision, k netKey, now time.Time) []gate.Decision {
 	for _, b := range p.bans.of(k) {
+		if b.until != 0 && b.until <= now.UnixNano() {
+			continue // its own release follows
+		}
 		ds = append(ds, gate.Decision{
 			Time: now, Until: fromNanos(b.until), Verdict: gate.Ban, Subject: k.subject(), Scope: *b.scope,
 			Rule: p.bans.names[b.rule], Why: "it stays banned" + on(*b.scope) + untilWhen(b.until) + ": " + b.why,
@@ -144,17 +147,19 @@ func (p *Policy) releaseAll(ds []gate.Decision, k netKey, now time.Time, why str
 // ban puts a decision into force, in the place of a ban of the same subject and
 // scope, and returns its number.
 func (p *Policy) ban(d *gate.Decision) uint32 {
-	k, offence := keyOf(d.Subject.Prefix()), uint32(max(d.Offence, 0))
+	k, offence, guilty := keyOf(d.Subject.Prefix()), uint32(max(d.Offence, 0)), nanos(d.Time)
 	for i, b := range p.bans.of(k) {
 		if sameScope(d.Scope, *b.scope) {
-			offence = max(offence, b.offence)
+			if b.offence > offence {
+				offence, guilty = b.offence, b.guilty
+			}
 			p.bans.remove(i)
 		}
 	}
 	return p.bans.add(ban{
 		netKey: k, movable: true, rule: p.bans.name(d.Rule), source: p.bans.name(d.Origin.Source),
 		epoch: d.Origin.Epoch, offset: d.Origin.Offset, offence: offence,
-		since: nanos(d.Time), until: nanos(d.Until), scope: p.bans.shared(d.Scope), why: d.Why,
+		since: nanos(d.Time), guilty: guilty, until: nanos(d.Until), scope: p.bans.shared(d.Scope), why: d.Why,
 	})
 }
 

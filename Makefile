@@ -9,7 +9,7 @@ BIN      := $(BUILD)/gatehouse
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unreleased)
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 UNITDIR  ?= /etc/systemd/system
-MANDIR   ?= $(PREFIX)/share/man/man1
+MANDIR   ?= $(PREFIX)/share/man/man8
 CONFDIR  ?= /etc/gatehouse
 
 export CGO_ENABLED = 0

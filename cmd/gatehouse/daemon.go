@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"gatehouse/internal/api"
+	"gatehouse/internal/firewall"
 	"gatehouse/internal/gate"
 )
 
@@ -117,11 +120,16 @@ func stopCommand(e *env) *cobra.Command {
 		Use:   "stop [--flush]",
 		Short: "stop the daemon; its bans stay in the kernel until they end",
 		Long: "Stops the daemon and waits until it is gone. Bans stay in the kernel and end there by themselves; " +
-			"with --flush they leave the kernel at once, and come back when the daemon starts again.",
+			"with --flush they leave the kernel at once, and come back when the daemon starts again. " +
+			"Where no daemon runs, --flush still takes what one has left in the kernel.",
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return e.ask(c, func(ctx context.Context, d *api.Client) error {
-				if err := d.Stop(ctx, flush); err != nil {
+				err := d.Stop(ctx, flush)
+				if flush && errors.Is(err, api.ErrNoDaemon) && os.Geteuid() == 0 {
+					return e.sweep()
+				}
+				if err != nil {
 					return err
 				}
 				if e.json {
@@ -134,6 +142,23 @@ func stopCommand(e *env) *cobra.Command {
 	}
 	c.Flags().BoolVar(&flush, "flush", false, "take the bans out of the kernel, too")
 	return c
+}
+
+// sweep takes the table out of the kernel that a daemon has left there.
+func (e *env) sweep() error {
+	f, err := firewall.New(firewall.Config{}, firewall.Deps{})
+	if err == nil {
+		err = f.Remove()
+	}
+	if err != nil {
+		return failed("", "stop: %v", err)
+	}
+	defer f.Close()
+	if e.json {
+		return e.document(map[string]bool{"stopped": false, "flushed": true})
+	}
+	fmt.Fprintln(e.out, "no daemon was running; what it had left in the kernel is gone")
+	return nil
 }
 
 // reloadCommand makes the daemon read its configuration again.

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -127,8 +128,9 @@ func (d *daemon) open(c *config.Config) (err error) {
 		return err
 	}
 	d.names = newNames(d.log, lookup)
+	p.detect.Single = slices.Clone(d.host.Snapshot().OnLink)
 	d.spine = &spine{
-		log: d.log, detect: detect.New(p.detect), policy: policy.New(p.policy, d.ledger.Past),
+		log: d.log, detect: detect.New(p.detect), counting: p.detect, policy: policy.New(p.policy, d.ledger.Past),
 		ledger: d.ledger, firewall: d.firewall, host: d.host, names: d.names,
 		clock: newClock(), alarm: al,
 		epoch:   uint64(d.begun.UnixNano()),

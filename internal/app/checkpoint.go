@@ -6,11 +6,12 @@ import (
 )
 
 // A checkpoint is taken this long after the first batch that it does not hold
-// yet; longer where taking it is costly, so that it never takes more than about
-// a twentieth of the time.
+// yet; longer where it is costly, so that it takes neither more than about a
+// twentieth of the time nor more than a few MB a second of the disk.
 const (
 	checkpointEvery = 2 * time.Second
 	checkpointShare = 20
+	checkpointRate  = 2 << 20 // bytes a second
 )
 
 // checkpoint knows how far each source was read and what of that is not saved
@@ -19,7 +20,7 @@ type checkpoint struct {
 	marks map[string]string // source -> mark behind the last batch
 	dirty map[string]string // of these, what the next checkpoint will hold
 	at    time.Time         // when it is due; zero = nothing to save
-	cost  time.Duration     // what the last one took
+	pause time.Duration     // how far apart they are to be, by what the last one cost
 }
 
 // restore takes in what was saved last.
@@ -35,7 +36,7 @@ func (c *checkpoint) mark(source string) string { return c.marks[source] }
 func (c *checkpoint) note(source, mark string, now time.Time) {
 	c.marks[source], c.dirty[source] = mark, mark
 	if c.at.IsZero() {
-		c.at = now.Add(max(checkpointEvery, checkpointShare*c.cost))
+		c.at = now.Add(max(checkpointEvery, c.pause))
 	}
 }
 
@@ -53,8 +54,10 @@ func (c *checkpoint) take() map[string]string {
 	return marks
 }
 
-// took notes how long the snapshot of the windows took.
-func (c *checkpoint) took(d time.Duration) { c.cost = d }
+// took notes how long the snapshot of the windows took, and its size in bytes.
+func (c *checkpoint) took(d time.Duration, size int) {
+	c.pause = max(checkpointShare*d, time.Duration(size)*time.Second/checkpointRate)
+}
 
 // shift follows a jump of the wall clock.
 func (c *checkpoint) shift(delta time.Duration) {

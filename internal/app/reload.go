@@ -42,6 +42,8 @@ func (d *daemon) reload(ctx context.Context) error {
 // reload puts a plan in force for the pure parts. Windows survive where rule and
 // threshold are unchanged; bans that are now allowed are released.
 func (s *spine) reload(p *plan) {
+	p.detect.Single = s.counting.Single
+	s.counting = p.detect
 	s.detect.Reconfigure(p.detect)
 	s.carry(s.policy.Reconfigure(p.policy, time.Now(), s.host.Snapshot()), nil)
 	s.allow.config(p.config)

@@ -230,7 +230,13 @@ func (d *daemon) story(b policy.Ban) api.Ban {
 }
 
 func windowOf(v detect.Window) api.Window {
-	return api.Window{Rule: v.Rule, Count: v.Count, Threshold: v.Threshold, Oldest: v.Oldest.UTC(), Newest: v.Newest.UTC()}
+	w := api.Window{Rule: v.Rule, Count: v.Count, Threshold: v.Threshold, Oldest: v.Oldest.UTC(), Newest: v.Newest.UTC()}
+	for _, e := range slices.Concat(v.Proof.First, v.Proof.Last) {
+		if e.Line != "" {
+			w.Lines = append(w.Lines, e.Line)
+		}
+	}
+	return w
 }
 
 // verdictOf says in a word what holds.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"gatehouse/internal/detect"
@@ -38,6 +39,7 @@ type spine struct {
 	checkpoint checkpoint
 	allow      allowList
 	findings   []gate.Finding // reused
+	counting   detect.Config  // what detect counts
 	login      time.Time      // when a log last told of a login that succeeded
 	epoch      uint64         // of this run's commands
 	commands   int64          // how many there were
@@ -211,14 +213,20 @@ func (s *spine) save() {
 	if marks == nil {
 		return
 	}
-	s.ledger.Append(ledger.Txn{Marks: marks, Windows: s.detect.Snapshot()})
-	s.checkpoint.took(time.Since(begun))
+	windows := s.detect.Snapshot()
+	s.ledger.Append(ledger.Txn{Marks: marks, Windows: windows})
+	s.checkpoint.took(time.Since(begun), len(windows))
 }
 
 // rejudge looks at the bans again after something about this machine changed.
 func (s *spine) rejudge() {
+	h := s.host.Snapshot()
+	if !slices.Equal(h.OnLink, s.counting.Single) {
+		s.counting.Single = slices.Clone(h.OnLink)
+		s.detect.Reconfigure(s.counting)
+	}
 	s.exempt()
-	s.carry(s.policy.Rejudge(time.Now(), s.host.Snapshot()), nil)
+	s.carry(s.policy.Rejudge(time.Now(), h), nil)
 }
 
 // shift follows a jump of the wall clock: windows and bans keep the time they

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,6 +52,7 @@ func BenchmarkObserveFlood(b *testing.B) {
 	found, i := 0, 0
 	now := t0
 	b.ReportAllocs()
+	begun := cpu()
 	for b.Loop() {
 		now = now.Add(300 * time.Microsecond)
 		for j := range buf {
@@ -62,8 +64,18 @@ func BenchmarkObserveFlood(b *testing.B) {
 		found += len(out)
 		i += batch
 	}
-	b.ReportMetric(float64(b.N)*batch/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64(b.N)*batch/(cpu()-begun).Seconds(), "events/CPU-s")
 	b.ReportMetric(float64(found)/float64(b.N)/batch, "findings/event")
+}
+
+// cpu returns what the process has used of all processors, the collector
+// included: on a machine that others use, that is what can be compared.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // What 100,000 windows take, without and with the evidence, and how long a

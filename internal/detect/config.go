@@ -64,13 +64,13 @@ type slot struct {
 	used      bool  // false: the number is free
 }
 
-// longMillis is the longest window that is kept in milliseconds; longer ones
-// are kept in seconds, so that a time of 32 bits never wraps within a window.
-const longMillis = 24 * gate.Day
+// longest32 is the longest window whose times are kept in milliseconds; those of
+// longer ones are kept in seconds, so that 32 bits never wrap within a window.
+const longest32 = 24 * gate.Day
 
 func newSlot(w Watch) slot {
 	s := slot{name: w.Name, threshold: w.Threshold, unit: 1, used: true}
-	if w.Threshold.Within > longMillis {
+	if w.Threshold.Within > longest32 {
 		s.unit = 1000
 	}
 	s.within = min(int64(w.Threshold.Within/(time.Duration(s.unit)*time.Millisecond)), math.MaxUint32)

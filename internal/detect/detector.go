@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"hash/maphash"
 	"time"
 
 	"gatehouse/internal/gate"
@@ -36,8 +35,8 @@ func New(c Config) *Detector {
 
 // clear forgets all that was seen.
 func (d *Detector) clear() {
-	d.windows = windows{seed: maphash.MakeSeed()}
-	d.sessions = sessions{seed: maphash.MakeSeed()}
+	d.windows = windows{secret: newSecret()}
+	d.sessions = sessions{secret: newSecret()}
 	d.evidence = newEvidence(d.config.EvidenceBytes)
 	d.offset, d.touch, d.stale = 0, 0, false
 }

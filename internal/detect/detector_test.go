@@ -64,18 +64,15 @@ func TestSessions(t *testing.T) {
 	} {
 		d := New(one("100 in 10m"))
 		at := time.Duration(0)
-		for len(c.story) > 0 {
-			s := c.story
-			switch s[0] {
+		for i := 0; i < len(c.story); i++ {
+			switch c.story[i] {
 			case ',':
 				at += time.Second
-				c.story = s[1:]
 			case ';':
 				at += 11 * time.Minute
-				c.story = s[1:]
 			default:
-				d.Observe([]gate.Event{event(at, classes[s[0]], uint64(s[1]-'0'))}, t0, nil)
-				c.story = s[2:]
+				d.Observe([]gate.Event{event(at, classes[c.story[i]], uint64(c.story[i+1]-'0'))}, t0, nil)
+				i++
 			}
 		}
 		got := 0
@@ -208,9 +205,13 @@ func TestMaxEvents(t *testing.T) {
 
 // Over the budget there are fewer lines, but the count is true.
 func TestEvidenceBudget(t *testing.T) {
-	for _, budget := range []int{-1, pageBytes, 0} {
+	for _, b := range []struct{ bytes, least, most int }{
+		{-1, 1, 1}, // what crossed the threshold is always there
+		{pageBytes, 1, 10},
+		{0, gate.ProofFirst + gate.ProofLast, gate.ProofFirst + gate.ProofLast},
+	} {
 		c := one("40 in 10m")
-		c.EvidenceBytes = budget
+		c.EvidenceBytes = b.bytes
 		d := New(c)
 		var fs []gate.Finding
 		for i := range 40 {
@@ -229,10 +230,10 @@ func TestEvidenceBudget(t *testing.T) {
 		}
 		p := fs[0].Proof
 		kept := len(p.First) + len(p.Last)
-		if min, max := map[int][2]int{-1: {1, 1}, pageBytes: {1, 10}, 0: {32, 32}}[budget][0], map[int][2]int{-1: {1, 1}, pageBytes: {1, 10}, 0: {32, 32}}[budget][1]; kept < min || kept > max {
-			t.Errorf("budget %d: %d lines kept", budget, kept)
+		if kept < b.least || kept > b.most {
+			t.Errorf("budget %d: %d lines kept", b.bytes, kept)
 		}
-		if budget == 0 && (p.First[0].Line != "0" || p.First[7].Line != "7" || p.Last[0].Line != "16" || p.Last[23].Line != "39") {
+		if b.bytes == 0 && (p.First[0].Line != "0" || p.First[7].Line != "7" || p.Last[0].Line != "16" || p.Last[23].Line != "39") {
 			t.Errorf("not the first and the last lines: %+v", p)
 		}
 	}

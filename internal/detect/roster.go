@@ -1,5 +1,10 @@
 package detect
 
+import (
+	"hash/maphash"
+	"math/bits"
+)
+
 // slab is a growing array in pages, so that growth copies nothing. Its zero
 // value is ready to use. Number 0 is never used.
 type slab[T any] struct{ pages [][]T }
@@ -165,4 +170,24 @@ func (r *roster) first(in int) uint32 {
 		return 0
 	}
 	return r.lists[in].first
+}
+
+// secret makes the hashes of one detector its own, so that nobody can choose
+// addresses that meet in one bucket. Only the layout of a roster depends on it,
+// never what is counted.
+type secret [3]uint64
+
+func newSecret() (s secret) {
+	for i := range s {
+		s[i] = maphash.Comparable(maphash.MakeSeed(), i)
+	}
+	return s
+}
+
+// hash mixes two numbers by multiplication, as wyhash does.
+func (s *secret) hash(a, b uint64) uint64 { return mix(mix(a^s[0], b^s[1]), s[2]|1) }
+
+func mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
+	return hi ^ lo
 }

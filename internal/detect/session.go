@@ -1,10 +1,6 @@
 package detect
 
-import (
-	"hash/maphash"
-
-	"gatehouse/internal/gate"
-)
+import "gatehouse/internal/gate"
 
 // session is what is kept of one session: what of it has been counted. It holds
 // no pointer and fills one cache line.
@@ -43,15 +39,13 @@ const idle = 10 * 60 * 1000
 type sessions struct {
 	roster
 	slab[session]
-	seed maphash.Seed
+	secret secret
 }
 
 func (s *sessions) at(i uint32) *session { return s.slab.at(i) }
 
 func (s *sessions) hash(watch uint16, id, via uint64) uint64 {
-	h := maphash.Comparable(s.seed, [2]uint64{id, via})
-	h += uint64(watch) * 0x9e3779b97f4a7c15
-	return h ^ h>>32
+	return s.secret.hash(id, via+uint64(watch))
 }
 
 func (s *sessions) hashOf(i uint32) uint64 {

@@ -1,7 +1,7 @@
 package detect
 
 import (
-	"hash/maphash"
+	"encoding/binary"
 
 	"gatehouse/internal/gate"
 )
@@ -23,13 +23,12 @@ type windows struct {
 	roster
 	slab[window]
 	blocks
-	seed maphash.Seed // only the layout of the hash table depends on it
+	secret secret
 }
 
 func (w *windows) hash(k *key) uint64 {
-	h := maphash.Bytes(w.seed, k.addr[:])
-	h += (uint64(k.watch)<<8 | uint64(k.bits)) * 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio
-	return h ^ h>>32
+	le := binary.LittleEndian
+	return w.secret.hash(le.Uint64(k.addr[:8])+uint64(k.watch)<<8+uint64(k.bits), le.Uint64(k.addr[8:]))
 }
 
 func (w *windows) hashOf(i uint32) uint64 { return w.hash(&w.at(i).key) }

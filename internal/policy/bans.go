@@ -207,7 +207,7 @@ func (b *bans) shared(s gate.Scope) *gate.Scope {
 		return b.every
 	}
 	if b.last == nil || !sameScope(*b.last, s) {
-		b.last = &s
+		b.last = new(s)
 	}
 	return b.last
 }

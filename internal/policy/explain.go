@@ -182,7 +182,7 @@ func (p *Policy) sentences(x *Explanation, now time.Time) (text []string) {
 		text = append(text, name+" is not banned")
 	}
 	if x.Offences > 0 {
-		text = append(text, counted(x.Offences, "offence")+p.horizon()+", the last one "+short(now.Sub(x.Last))+" ago")
+		text = append(text, counted(x.Offences, "offence")+p.horizon+", the last one "+short(now.Sub(x.Last))+" ago")
 	}
 	for _, w := range x.Windows {
 		text = append(text, w.Text)

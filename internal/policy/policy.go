@@ -18,7 +18,8 @@ type Past func(gate.Subject) (offences int, last time.Time)
 type Policy struct {
 	config  Config
 	watches map[string]*Watch
-	other   Watch // for watches that are not configured
+	other   Watch  // for watches that are not configured
+	horizon string // ` within 90d`
 	past    Past
 
 	bans     bans
@@ -42,6 +43,7 @@ func (p *Policy) configure(c Config) {
 		w := &p.config.Watches[i]
 		p.watches[w.Name] = w
 	}
+	p.horizon = horizon(p.config.Forget)
 	p.other = Watch{Ladder: p.config.Ladder, Noun: "failure"}
 }
 
@@ -133,15 +135,6 @@ func (p *Policy) release(i uint32, now time.Time, why string) gate.Decision {
 	}
 	p.bans.remove(i)
 	return d
-}
-
-// releaseAll ends the bans of exactly this network.
-func (p *Policy) releaseAll(ds []gate.Decision, k netKey, now time.Time, why string) []gate.Decision {
-	for i, b := range p.bans.of(k) {
-		p.remember(b, now)
-		ds = append(ds, p.release(i, now, why))
-	}
-	return ds
 }
 
 // ban puts a decision into force, in the place of a ban of the same subject and

@@ -8,52 +8,74 @@ import (
 	"gatehouse/internal/gate"
 )
 
+// sentenceLen is room for most reasons, in bytes.
+const sentenceLen = 256
+
 // whatHappened says what a finding saw: `5 failed logins in 3m20s (sshd allows
 // 4 in 10m)`.
 func whatHappened(f *gate.Finding, w *Watch) string {
-	s := counted(f.Proof.Count, w.Noun) + within(f)
+	var buf [sentenceLen]byte
+	return string(appendWhat(buf[:0], f, w))
+}
+
+func appendWhat(b []byte, f *gate.Finding, w *Watch) []byte {
+	b = appendCount(b, f.Proof.Count, w.Noun)
+	b = appendSpan(b, f)
+	b = append(append(b, " ("...), f.Rule...)
 	switch t := f.Threshold; {
 	case t == gate.Threshold{}:
-		return s + " (" + f.Rule + ")"
 	case t.Count <= 1:
-		return s + " (" + f.Rule + " allows none)"
-	case t.Within == gate.Forever:
-		return s + " (" + f.Rule + " allows " + strconv.Itoa(t.Count-1) + ")"
+		b = append(b, " allows none"...)
 	default:
-		return s + " (" + f.Rule + " allows " + strconv.Itoa(t.Count-1) + " in " + short(t.Within) + ")"
+		b = strconv.AppendInt(append(b, " allows "...), int64(t.Count-1), 10)
+		if t.Within != gate.Forever {
+			b = append(append(b, " in "...), short(t.Within)...)
+		}
 	}
+	return append(b, ')')
 }
 
 // counted returns a number with its noun.
-func counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
+func counted(n int, noun string) string { return string(appendCount(nil, n, noun)) }
+
+func appendCount(b []byte, n int, noun string) []byte {
+	b = append(append(strconv.AppendInt(b, int64(n), 10), ' '), noun...)
+	if n != 1 {
+		b = append(b, 's')
 	}
-	return strconv.Itoa(n) + " " + noun + "s"
+	return b
 }
 
-// within says how long the events of a finding took, from its proof; where the
-// first of them was not kept, the threshold bounds it.
-func within(f *gate.Finding) string {
+// appendSpan says how long the events of a finding took, from its proof; where
+// the first of them was not kept, the threshold bounds it.
+func appendSpan(b []byte, f *gate.Finding) []byte {
 	kept := len(f.Proof.First) + len(f.Proof.Last)
 	if f.Proof.Count <= 1 {
-		return ""
+		return b
 	}
-	if kept < min(f.Proof.Count, gate.ProofFirst+gate.ProofLast) || kept == 0 {
+	if kept == 0 || kept < min(f.Proof.Count, gate.ProofFirst+gate.ProofLast) {
 		if f.Threshold.Within <= 0 || f.Threshold.Within == gate.Forever {
-			return ""
+			return b
 		}
-		return " within " + short(f.Threshold.Within)
+		return append(append(b, " within "...), short(f.Threshold.Within)...)
 	}
 	if d := f.Time.Sub(f.Proof.First[0].Time); d >= time.Second {
-		return " in " + short(d)
+		return append(append(b, " in "...), short(d)...)
 	}
-	return " at once"
+	return append(b, " at once"...)
 }
 
 // short returns a duration as people say it: without what is too small to
 // matter.
 func short(d time.Duration) string {
+	switch d { // the usual ones, many times a second
+	case 10 * time.Minute:
+		return "10m"
+	case time.Hour:
+		return "1h"
+	case gate.Day:
+		return "1d"
+	}
 	switch {
 	case d == gate.Forever, d < time.Second:
 	case d >= 2*gate.Day:
@@ -68,37 +90,42 @@ func short(d time.Duration) string {
 
 // whyBan is the reason of a ban that a finding led to.
 func (p *Policy) whyBan(f *gate.Finding, w *Watch, s *sentence, alone string, scope gate.Scope) string {
-	var b strings.Builder
-	b.WriteString(whatHappened(f, w))
+	var buf [sentenceLen]byte
+	b := appendWhat(buf[:0], f, w)
+	add := func(parts ...string) {
+		for _, s := range parts {
+			b = append(b, s...)
+		}
+	}
 	switch {
 	case scope.New:
-		b.WriteString(", which anyone can forge, so only new connections and only ")
+		add(", which anyone can forge, so only new connections and only ")
 	case s.already != nil && !s.climbs:
-		b.WriteString("; banned already" + on(*s.already.scope) + ", so now" + orAll(scope) + " too, for ")
+		add("; banned already", on(*s.already.scope), ", so now", orAll(scope), " too, for ")
 	case s.offence == 1:
-		b.WriteString("; first offence, so ")
+		add("; first offence, so ")
 	default:
-		b.WriteString("; " + ordinal(s.offence) + " offence" + p.horizon() + ", so ")
+		add("; ", ordinal(s.offence), " offence", p.horizon, ", so ")
 	}
-	b.WriteString(short(s.life))
+	add(short(s.life))
 	if s.climbs || scope.New {
-		b.WriteString(on(gate.Scope{Ports: scope.Ports}))
+		add(on(gate.Scope{Ports: scope.Ports}))
 	}
 	if s.late && s.life != gate.Forever {
-		b.WriteString(" from " + stamp(s.start))
+		add(" from ", stamp(s.start))
 	}
 	if alone != "" {
-		b.WriteString("; this address alone, because " + alone)
+		add("; this address alone, because ", alone)
 	}
-	return b.String()
+	return string(b)
 }
 
 // horizon returns ` within 90d`, or nothing where offences are never forgotten.
-func (p *Policy) horizon() string {
-	if p.config.Forget == gate.Forever {
+func horizon(forget time.Duration) string {
+	if forget == gate.Forever {
 		return ""
 	}
-	return " within " + short(p.config.Forget)
+	return " within " + short(forget)
 }
 
 // whyOver is the reason of the release of a ban whose time is over.

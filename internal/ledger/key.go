@@ -53,6 +53,9 @@ func parseKey(b []byte) (gate.Subject, error) {
 		}
 		return s, nil
 	}
+	if len(b) < 2 {
+		return gate.Subject{}, errKey
+	}
 	n := len(b) - 1
 	a, ok := netip.AddrFromSlice(b[1:n])
 	if !ok || b[0] == family4 != a.Is4() || b[0] != family4 && b[0] != family6 || int(b[n]) > a.BitLen() {

@@ -26,7 +26,7 @@ type Options struct {
 	Now     func() time.Time // wall clock; nil = time.Now
 	Boot    string           // identifies this boot of the machine (/proc/sys/kernel/random/boot_id); "" = unknown
 	Forget  time.Duration    // how long an offence counts for Past; 0 = for ever
-	Changed func(Health)     // called when the health changes, on the writer's goroutine; must not block
+	Changed func(Health)     // called when the health changes, by Open or on the writer's goroutine; must neither block nor call the ledger
 }
 
 // Ledger is the open database. All methods are safe for concurrent use.

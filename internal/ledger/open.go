@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"os"
 	"strings"
+
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // How connections are tuned, in kB of page cache: the writer's covers the hot
@@ -14,7 +16,7 @@ import (
 // stay in memory (which halves its time), readers live off the system's cache.
 const (
 	writerCache = 1024
-	bulkCache   = 2 * 1024
+	bulkCache   = 8 * 1024
 	readerCache = 256
 )
 
@@ -112,9 +114,10 @@ func openStale(path string) (c *conn, err error) {
 	return nil, err
 }
 
-// isUnusable reports whether an error of openWriter says that the content of the
-// file is no use, rather than that the file cannot be reached.
+// isUnusable reports whether an error says that the content of the file is no
+// use, rather than that the file cannot be reached. For a schema that is damaged
+// or not ours SQLite has no code of its own.
 func isUnusable(err error) bool {
 	return isDamage(err) || errors.Is(err, errDamaged) || errors.Is(err, errForeign) ||
-		err != nil && (strings.Contains(err.Error(), "no such table") || strings.Contains(err.Error(), "malformed"))
+		code(err) == sqlite3.SQLITE_ERROR && (strings.Contains(err.Error(), "no such table") || strings.Contains(err.Error(), "malformed"))
 }

@@ -114,6 +114,9 @@ func (l *Ledger) settle(ds []gate.Decision) {
 	for i := range ds {
 		l.recent.add(&ds[i], -1)
 	}
+	if l.queued == 0 {
+		l.recent = recent{} // a map that held many does not shrink by itself
+	}
 }
 
 // recent counts the offences that are only in memory yet.

@@ -248,7 +248,7 @@ func (t *transaction) restate(ds []gate.Decision) error {
 		var r Live
 		found := false
 		if err := t.w.c.each("SELECT seq, boot, body FROM live WHERE what=?", func(v []driver.Value) bool {
-			r, found = unpackLive(&u, v, t.boot)
+			found = r.unpack(&u, v, t.boot)
 			return false
 		}, what); err != nil {
 			return err

@@ -147,25 +147,36 @@ func lookup(ctx context.Context, name string) ([]netip.Addr, error) {
 // restore brings policy, firewall and detect to where the last run left off.
 func (d *daemon) restore() error {
 	s, now := d.spine, time.Now()
-	for live, err := range d.ledger.Lapsed() {
-		if err != nil {
-			break // a ledger that cannot be read says so by its health
-		}
-		s.policy.Restore(live.Record, live.FromThisBoot)
-	}
 	var unreadable error
+	restored := make(chan []ledger.Live, 4) // owned by wants, which waits when policy is that far behind
 	wants := func(yield func(firewall.Want) bool) {
-		for live, err := range d.ledger.Current() {
+		defer close(restored)
+		batch := make([]ledger.Live, 0, restoreBatch)
+		for live, err := range d.ledger.Left() {
 			if err != nil {
 				unreadable = err
-				return
+				break
 			}
-			s.policy.Restore(live.Record, live.FromThisBoot)
+			if batch = append(batch, live); len(batch) == restoreBatch {
+				restored <- batch
+				batch = make([]ledger.Live, 0, restoreBatch)
+			}
 			if live.Verdict == gate.Ban && !yield(wantOf(live.Record, now)) {
-				return
+				break
 			}
 		}
+		restored <- batch
 	}
+	// Policy takes its part while the kernel gets its own: with many bans that is
+	// half of the time until the daemon is ready.
+	var restoring sync.WaitGroup
+	restoring.Go(func() {
+		for batch := range restored {
+			for _, live := range batch {
+				s.policy.Restore(live.Record, live.FromThisBoot)
+			}
+		}
+	})
 	s.allow.remember(d.ledger.Keep(keepNames), d.log)
 	s.allow.config(d.plan.Load().config)
 	d.names.set(s.allow.names(), s.allow.lastGood())
@@ -173,6 +184,7 @@ func (d *daemon) restore() error {
 	if err := d.firewall.Load(wants, h.Never(), nil); err != nil {
 		d.log.Error("load the firewall", "err", err) // Run tries again, status says so
 	}
+	restoring.Wait()
 	if unreadable != nil {
 		d.log.Error("read the bans in force", "err", unreadable)
 	}
@@ -190,6 +202,9 @@ func (d *daemon) restore() error {
 	s.checkpoint.restore(marks)
 	return nil
 }
+
+// restoreBatch is how many bans are handed to policy at once.
+const restoreBatch = 1000
 
 // wantOf is what the kernel is to hold of a ban of an earlier run. Where the
 // wall clock is behind (no battery, no network yet), a ban lasts no longer than

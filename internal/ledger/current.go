@@ -20,21 +20,27 @@ type Live struct {
 // or is over. It reads what is committed when the loop begins, on a connection of
 // its own. After an error the loop ends.
 func (l *Ledger) Current() iter.Seq2[Live, error] {
-	return l.live(true)
+	return l.live(func(over bool) bool { return !over })
 }
 
 // Lapsed returns, as Current does, what was in force and is over although nobody
 // decided so: bans that ended while no daemon ran.
 func (l *Ledger) Lapsed() iter.Seq2[Live, error] {
-	return l.live(false)
+	return l.live(func(over bool) bool { return over })
 }
 
-// live returns what lasts, or what does not.
-func (l *Ledger) live(lasting bool) iter.Seq2[Live, error] {
+// Left returns what Current and Lapsed do, in one reading: all that the last run
+// left behind.
+func (l *Ledger) Left() iter.Seq2[Live, error] {
+	return l.live(func(bool) bool { return true })
+}
+
+// live returns what lasts, what is over, or both.
+func (l *Ledger) live(want func(over bool) bool) iter.Seq2[Live, error] {
 	return func(yield func(Live, error) bool) {
 		var err error
 		now := l.o.Now()
-		wanted := func(r *Live) bool { return (r.Until.IsZero() || r.Until.After(now)) == lasting }
+		wanted := func(r *Live) bool { return want(!r.Until.IsZero() && !r.Until.After(now)) }
 		if l.stale.Load() {
 			// There is but one connection, which must not be held while yield runs.
 			var all []Live

@@ -72,6 +72,3 @@ func versionCommand(e *env) *cobra.Command {
 		},
 	}
 }
-
-// versionText returns the version alone, for the daemon and its documents.
-func versionText() string { return thisBuild().Version }

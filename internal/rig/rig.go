@@ -46,18 +46,23 @@ func Build(dir string, flags ...string) (string, error) {
 // configuration, state and socket. Its methods end the test with Fatalf where
 // the rig itself fails.
 type Daemon struct {
-	Bin    string
-	Host   *netlab.Host
-	Dir    string   // configuration, state, socket
-	Args   []string // further arguments of `run`
-	Env    []string // further environment of `run`
-	tb     netlab.TB
-	cmd    *netlab.Cmd
-	exited chan struct{}
-	err    error // of the process, once exited is closed
+	Bin  string
+	Host *netlab.Host
+	Dir  string   // configuration, state, socket
+	Args []string // further arguments of `run`
+	Env  []string // further environment of `run`
+	tb   netlab.TB
+	run  *process
 
 	mu  sync.Mutex
 	log bytes.Buffer
+}
+
+// process is one run of the daemon.
+type process struct {
+	cmd    *netlab.Cmd
+	exited chan struct{} // closed when it is gone
+	err    error         // how it ended, once exited is closed
 }
 
 // New prepares a daemon on h with this configuration; state and socket are added
@@ -89,7 +94,7 @@ func (d *Daemon) State() string { return filepath.Join(d.Dir, "state") }
 func (d *Daemon) Socket() string { return filepath.Join(d.Dir, "gatehouse.sock") }
 
 // Pid returns the process of the running daemon.
-func (d *Daemon) Pid() int { return d.cmd.Process.Pid }
+func (d *Daemon) Pid() int { return d.run.cmd.Process.Pid }
 
 // Start starts the daemon and returns when it has said READY=1, and how long
 // that took.
@@ -117,15 +122,16 @@ func (d *Daemon) TryStart() (time.Duration, error) {
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
-	d.cmd, d.exited = cmd, make(chan struct{})
-	go func() { d.err = cmd.Wait(); close(d.exited); conn.Close() }()
+	run := &process{cmd: cmd, exited: make(chan struct{})}
+	d.run = run
+	go func() { run.err = cmd.Wait(); close(run.exited); conn.Close() }()
 	conn.SetReadDeadline(begun.Add(Patience))
 	for b := make([]byte, 4096); ; {
 		n, err := conn.Read(b)
 		if err != nil {
 			select {
-			case <-d.exited:
-				return 0, fmt.Errorf("the daemon ended: %v", d.err)
+			case <-run.exited:
+				return 0, fmt.Errorf("the daemon ended: %v", run.err)
 			default:
 				return 0, fmt.Errorf("the daemon is not ready: %w", err)
 			}
@@ -160,16 +166,16 @@ func (d *Daemon) Kill() { d.signal(syscall.SIGKILL) }
 func (d *Daemon) Stop() { d.signal(syscall.SIGTERM) }
 
 func (d *Daemon) signal(sig syscall.Signal) {
-	if d.cmd == nil || d.cmd.Process == nil {
+	if d.run == nil {
 		return
 	}
 	select {
-	case <-d.exited:
+	case <-d.run.exited:
 		return
 	default:
 	}
-	d.cmd.Process.Signal(sig)
-	<-d.exited
+	d.run.cmd.Process.Signal(sig)
+	<-d.run.exited
 }
 
 // Result is what one run of the command line gave.

@@ -52,26 +52,13 @@ func statusCommand(e *env) *cobra.Command {
 func (e *env) writeStatus(st api.Status) error {
 	colour := map[api.State]style{api.Guarding: green, api.Observing: yellow, api.Open: red, api.HandsOff: red, api.Degraded: red}[st.State]
 	fmt.Fprintf(e.out, "gatehouse %s is %s, started %s\n\n", harmless(st.Version), e.paint(colour, harmless(string(st.State))), e.ago(&st.Since))
-	var t table
-	label := "watching"
-	for _, s := range st.Sources {
-		t.add(label, s.Name, s.Rule, e.sourceState(s))
-		label = ""
-	}
-	if len(st.Sources) == 0 {
-		t.add(label, "nothing: no rule has a source on this machine")
-	}
-	if err := e.columns(t); err != nil {
+	if err := e.writeSources(st); err != nil {
 		return err
 	}
-	t = table{}
+	var t table
 	t.add("bans", grouped(st.Bans))
 	t.add("dropped", counted(st.Drops.Packets, "packet")+", "+size(st.Drops.Bytes))
-	never := make([]string, len(st.Never))
-	for i, s := range st.Never {
-		never[i] = s.String()
-	}
-	t.add("never banned", strings.Join(never, ", "))
+	t.add("never banned", joined(st.Never))
 	t.add("allowed", strings.Join(st.Allow, ", "))
 	t.add("ledger", st.Ledger.State+", "+counted(st.Ledger.Records, "record")+" in "+st.Ledger.Path)
 	t.add("firewall", st.Firewall.State+", table "+st.Firewall.Table)
@@ -87,13 +74,41 @@ func (e *env) writeStatus(st api.Status) error {
 	e.width = 0 // who can never be banned is never cut
 	err := e.columns(t)
 	e.width = width
+	e.writeDegraded(st)
+	return err
+}
+
+// writeSources writes what is watched.
+func (e *env) writeSources(st api.Status) error {
+	var t table
+	label := "watching"
+	for _, s := range st.Sources {
+		t.add(label, s.Name, s.Rule, e.sourceState(s))
+		label = ""
+	}
+	if len(st.Sources) == 0 {
+		t.add(label, "nothing: no rule has a source on this machine")
+	}
+	return e.columns(t)
+}
+
+// writeDegraded writes what does not work, and what to do about it.
+func (e *env) writeDegraded(st api.Status) {
 	for _, d := range st.Degraded {
 		fmt.Fprintf(e.out, "\n%s: %s (since %s)\n", e.paint(red, harmless(d.Part)), harmless(d.Why), e.ago(&d.Since))
 		if d.Hint != "" {
 			fmt.Fprintf(e.out, "hint: %s\n", harmless(d.Hint))
 		}
 	}
-	return err
+}
+
+// joined writes subjects with commas between them.
+func joined(list []gate.Subject) string {
+	text := make([]string, len(list))
+	for i, s := range list {
+		text[i] = s.String()
+	}
+	return strings.Join(text, ", ")
 }
 
 func (e *env) sourceState(s api.Source) string {

@@ -110,22 +110,9 @@ func (e *env) firstScreen(st api.Status) {
 		doing = e.paint(red, string(st.State))
 	}
 	fmt.Fprintf(e.out, "%s %s is %s\n\n", e.paint(bold, "gatehouse"), harmless(st.Version), doing)
+	_ = e.writeSources(st) // a terminal that is gone must not stop the guard
 	var t table
-	label := "watching"
-	for _, s := range st.Sources {
-		t.add(label, s.Name, s.Rule, e.sourceState(s))
-		label = ""
-	}
-	if len(st.Sources) == 0 {
-		t.add(label, "nothing")
-	}
-	_ = e.columns(t) // a terminal that is gone must not stop the guard
-	never := make([]string, 0, len(st.Never))
-	for _, n := range st.Never {
-		never = append(never, n.String())
-	}
-	t = table{}
-	t.add("never banned", strings.Join(never, ", "))
+	t.add("never banned", joined(st.Never))
 	if len(st.Allow) > 0 {
 		t.add("allowed", strings.Join(st.Allow, ", "))
 	}
@@ -134,12 +121,7 @@ func (e *env) firstScreen(st api.Status) {
 	e.width = 0 // who can never be banned is never cut
 	_ = e.columns(t)
 	e.width = width
-	for _, d := range st.Degraded {
-		fmt.Fprintf(e.out, "%s: %s\n", e.paint(red, harmless(d.Part)), harmless(d.Why))
-		if d.Hint != "" {
-			fmt.Fprintf(e.out, "hint: %s\n", harmless(d.Hint))
-		}
-	}
+	e.writeDegraded(st)
 	fmt.Fprintf(e.out, `
 undo one ban     gatehouse unban ADDRESS
 undo all         gatehouse unban --all

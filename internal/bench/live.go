@@ -65,34 +65,38 @@ func (s *scene) attack(a netip.Addr, n, session int) error {
 	return err
 }
 
+// cutOff has an address send packets as fast as they go, logs its failures, and
+// returns how long after that the last packet arrived.
+func (s *scene) cutOff(b *bench, a netip.Addr, session int) time.Duration {
+	s.bad.AddAddr(a.String() + "/16")
+	c, err := s.bad.DialFrom(context.Background(), a, "udp", "10.9.0.1:9")
+	b.must(err)
+	defer c.Close()
+	for before := s.count.Load(); s.count.Load() == before; {
+		c.Write([]byte("x"))
+		runtime.Gosched()
+	}
+	written := time.Now()
+	b.must(s.attack(a, 5, session))
+	for time.Since(time.Unix(0, max(s.last.Load(), written.UnixNano()))) < quiet {
+		if time.Since(written) > 5*time.Second {
+			b.Fatalf("%s is not banned after 5 s", a)
+		}
+		c.Write([]byte("x"))
+		runtime.Gosched()
+	}
+	return max(0, time.Unix(0, s.last.Load()).Sub(written))
+}
+
+// quiet is how long no packet must arrive until an address counts as cut off.
+const quiet = 30 * time.Millisecond
+
 func latency(b *bench) (string, bool) {
-	const bans = 200
 	s := newScene(b, "")
 	s.daemon.Start()
 	var took []time.Duration
-	for i := range bans {
-		a := netip.AddrFrom4([4]byte{10, 9, 1 + byte(i/250), byte(i%250) + 1})
-		s.bad.AddAddr(a.String() + "/16")
-		c, err := s.bad.DialFrom(context.Background(), a, "udp", "10.9.0.1:9")
-		b.must(err)
-		// Packets as fast as they go, until none has arrived for 30 ms.
-		before := s.count.Load()
-		for s.count.Load() == before {
-			c.Write([]byte("x"))
-			runtime.Gosched()
-		}
-		written := time.Now()
-		b.must(s.attack(a, 5, i))
-		deadline := written.Add(5 * time.Second)
-		for time.Since(time.Unix(0, max(s.last.Load(), written.UnixNano()))) < 30*time.Millisecond {
-			if time.Now().After(deadline) {
-				b.Fatalf("%s is not banned after 5 s", a)
-			}
-			c.Write([]byte("x"))
-			runtime.Gosched()
-		}
-		took = append(took, max(0, time.Unix(0, s.last.Load()).Sub(written)))
-		c.Close()
+	for i := range 200 {
+		took = append(took, s.cutOff(b, netip.AddrFrom4([4]byte{10, 9, 1 + byte(i/250), byte(i%250) + 1}), i))
 	}
 	slices.Sort(took)
 	p50, p95 := quantile(took, .5), quantile(took, .95)
@@ -133,26 +137,7 @@ func oneMore(b *bench) (string, bool) {
 	s, _ := loaded(b)
 	var took []time.Duration
 	for i := range 50 {
-		a := netip.AddrFrom4([4]byte{10, 9, 3, byte(i) + 1})
-		s.bad.AddAddr(a.String() + "/16")
-		c, err := s.bad.DialFrom(context.Background(), a, "udp", "10.9.0.1:9")
-		b.must(err)
-		before := s.count.Load()
-		for s.count.Load() == before {
-			c.Write([]byte("x"))
-			runtime.Gosched()
-		}
-		written := time.Now()
-		b.must(s.attack(a, 5, 5000+i))
-		for time.Since(time.Unix(0, max(s.last.Load(), written.UnixNano()))) < 30*time.Millisecond {
-			if time.Since(written) > 5*time.Second {
-				b.Fatalf("%s is not banned after 5 s", a)
-			}
-			c.Write([]byte("x"))
-			runtime.Gosched()
-		}
-		took = append(took, max(0, time.Unix(0, s.last.Load()).Sub(written)))
-		c.Close()
+		took = append(took, s.cutOff(b, netip.AddrFrom4([4]byte{10, 9, 3, byte(i) + 1}), 5000+i))
 	}
 	slices.Sort(took)
 	p50 := quantile(took, .5)

@@ -283,7 +283,7 @@ const flushPatience = 5 * time.Second
 func (d *daemon) startSensor(ctx context.Context, p *plan) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &sensing{crew: newCrew(d.log, d.faults), cancel: cancel}
-	s.logs = logs.New(p.logs, logs.Deps{Log: d.log, Emit: d.spine.Emit, Mark: d.mark})
+	s.logs = logs.New(p.logs, logs.Deps{Log: d.log, Emit: d.spine.Emit, Mark: d.mark, Spoke: d.host.Spoke})
 	s.crew.start(ctx, task{"logs", s.logs.Run})
 	d.mu.Lock()
 	d.sensor = s

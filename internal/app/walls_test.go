@@ -25,6 +25,7 @@ var walls = []wall{
 	{"rules", []string{"gate"}, []string{"github.com/goccy/go-yaml"}, "rules are pure: the same line gives the same hit, in the daemon, in a test and in a fuzzer"},
 	{"detect", []string{"gate"}, none, "counting is pure, so that reading a log again after a crash derives the same findings"},
 	{"policy", []string{"gate"}, []string{"github.com/gaissmai/bart"}, "deciding is pure, so that a decision can be explained, replayed and checked against a model"},
+	{"replay", []string{"gate", "rules", "detect", "policy"}, none, "a replay must be able to do nothing but compute: it opens, writes, bans and resolves nothing"},
 	{"logs", []string{"gate", "rules"}, nil, "a sensor knows what it reads and nothing of what follows from it"},
 	{"host", []string{"gate"}, nil, "facts about the machine are collected in one place and judged elsewhere"},
 	{"ledger", []string{"gate"}, nil, "the ledger stores decisions and takes none"},

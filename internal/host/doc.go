@@ -3,11 +3,12 @@
 // who is logged in by SSH, and what listens. It offers it as a [gate.Host].
 //
 // It refuses to change anything, to start a program, and to ask the network:
-// all it reads are rtnetlink, sock_diag, /proc and resolv.conf. It decides
+// all it reads are rtnetlink, sock_diag, ctnetlink, /proc and resolv.conf. It decides
 // nothing; package policy does, with the value that it gets.
 //
 // Callers: app runs one [Watcher], hands its Snapshot to policy, and judges
-// again when Changed says so; api and the command line ask [PeerOf] who is
+// again when Changed says so; the sensors of logs ask [Watcher.Spoke] whether a peer
+// was really here; api and the command line ask [PeerOf] who is
 // behind a process.
 //
 // Addresses, routes and name servers are watched by events, and so is the end of

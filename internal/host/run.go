@@ -71,6 +71,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 		}
 		ended.close()
 		w.mu.Unlock()
+		w.witness.close()
 		conn.Close()
 		files.Close()
 		tasks.Wait()

@@ -36,6 +36,7 @@ type Watcher struct {
 	log     *slog.Logger
 	root    string
 	changed chan struct{} // one place: a change not yet seen covers later ones
+	witness witness       // never asked while mu is held
 
 	mu        sync.Mutex
 	host      gate.Host // replaced, never changed in place: its lists are shared

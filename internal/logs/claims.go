@@ -12,13 +12,13 @@ const maxDone = 1024
 type claims struct {
 	mu      sync.Mutex
 	holder  map[fileID]*source
-	done    map[fileID]place // how far files were read that nobody reads any more
-	order   []fileID         // of done, the oldest first
-	waiting map[*source]bool // sources that were refused
+	done    map[fileID]place   // how far files were read that nobody reads any more
+	order   []fileID           // of done, the oldest first
+	waiting map[*source]fileID // sources that were refused, and which file
 }
 
 func newClaims() *claims {
-	return &claims{holder: map[fileID]*source{}, done: map[fileID]place{}, waiting: map[*source]bool{}}
+	return &claims{holder: map[fileID]*source{}, done: map[fileID]place{}, waiting: map[*source]fileID{}}
 }
 
 // take gives the file to s. Where another source reads it, that one is
@@ -29,13 +29,25 @@ func (c *claims) take(id fileID, s *source) (other *source, seen place, known bo
 	defer c.mu.Unlock()
 	if h := c.holder[id]; h != nil {
 		if h != s {
-			c.waiting[s] = true
+			c.waiting[s] = id
 		}
 		return h, place{}, false
 	}
 	c.holder[id] = s
 	seen, known = c.done[id]
 	return nil, seen, known
+}
+
+// heirs returns the sources that wait for the file.
+func (c *claims) heirs(id fileID) (all []*source) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for s, w := range c.waiting {
+		if w == id {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // drop takes the file back and remembers how far it was read. It returns the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"time"
@@ -76,4 +77,10 @@ type Deps struct {
 	// Mark returns the mark of the last batch of the source that counts, "" if
 	// there is none. It is asked once for each source; nil = there are none.
 	Mark func(source string) string
+	// Spoke reports whether the kernel knows of a TCP connection that this peer
+	// opened, with port 0 of any of its address. It decides whether lines count
+	// that anybody could have written because they have no header (see
+	// rules.Hit.Evidence), for which it must answer at once; nil = nobody can tell,
+	// and none of these count.
+	Spoke func(peer netip.AddrPort) bool
 }

@@ -14,6 +14,11 @@
 //	folders   one fsnotify watch a folder, with polling where that cannot work
 //	queue     which sources have something to do; a few workers serve it
 //	source    one watched path: the file there now and those rotated away from it
+//	look      which file does the path lead to now?
+//	search    the files beside it, seen at one moment; what came after what
+//	resume    from a mark, and from a file that was emptied, to what is left to read
+//	leave     when a rotated file is let go
+//	claims    which source reads which file, and whom an event concerns
 //	follower  one open file: whole lines out of it, and has it been replaced?
 //	rotated   what the files beside a log are called after a rotation
 //	place     a position that survives renaming, and its text form, the mark

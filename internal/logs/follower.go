@@ -36,7 +36,7 @@ const (
 	atEnd    outcome = iota // no whole line for now
 	gotLines                // a block of whole lines
 	gotOn                   // nothing to hand over, but the position moved, or there is more to look at
-	began                   // the first line since the file was emptied is there
+	began                   // the first line of a file that was empty is there
 	replaced                // the bytes before the position are not those that were read
 )
 
@@ -55,6 +55,7 @@ type follower struct {
 
 	last     place     // the incarnation before this one, while head is unknown
 	live     bool      // the watched path leads to it
+	unsure   bool      // it was empty when it was last compared with the copies beside it
 	sealed   bool      // nothing will be added: a copy, or compressed
 	cut      bool      // its end may lie anywhere in a line: a copy of a file in use
 	deadline time.Time // when a file that was rotated away is let go; zero = not yet known
@@ -86,20 +87,8 @@ func (f *follower) next(buf *buffer) (block []byte, at int64, what outcome, err 
 		if !full {
 			f.size = f.off + int64(len(data))
 		}
-		if f.off == 0 {
-			switch head := headOf(data); {
-			case f.first == nil:
-				f.setFirst(head)
-				if emptied := f.emptied; emptied && head != nil {
-					f.emptied = false
-					return nil, 0, began, nil
-				}
-			case !bytes.Equal(f.first, head):
-				return nil, 0, replaced, nil
-			}
-		}
 		switch {
-		case len(data) == 0 || f.first == nil:
+		case len(data) == 0:
 			return nil, 0, atEnd, nil
 		case f.skip:
 			f.leap(data)
@@ -107,6 +96,17 @@ func (f *follower) next(buf *buffer) (block []byte, at int64, what outcome, err 
 		case data[0] == 0 && allZero(data):
 			what, err := f.passZeros(buf.b, int64(len(data)), full)
 			return nil, 0, what, err
+		case f.first == nil && data[0] == 0:
+			f.advance(data[:countZeros(data)])
+			return nil, 0, gotOn, nil
+		case f.first == nil:
+			if f.setFirst(headOf(data), f.off); f.first == nil {
+				return nil, 0, atEnd, nil
+			}
+		}
+		if f.unsure {
+			f.unsure = false
+			return nil, 0, began, nil
 		}
 		f.zeros = 0
 		if end := bytes.LastIndexByte(data, '\n') + 1; end > 0 {
@@ -136,7 +136,7 @@ func (f *follower) next(buf *buffer) (block []byte, at int64, what outcome, err 
 // that next has to see first.
 func (f *follower) rest(buf *buffer) (line []byte, at int64, more bool, err error) {
 	was := f.off
-	block, at, what, err := f.next(buf)
+	block, _, what, err := f.next(buf)
 	switch {
 	case err != nil || what == replaced:
 		return nil, 0, false, err
@@ -154,7 +154,7 @@ func (f *follower) rest(buf *buffer) (line []byte, at int64, more bool, err erro
 	}
 	data = data[:n]
 	if f.first == nil {
-		f.setFirst(data[:min(n, maxHead)])
+		f.setFirst(data[:min(n, maxHead)], f.off)
 	}
 	f.advance(data)
 	return data, f.off - int64(n), false, nil
@@ -162,26 +162,49 @@ func (f *follower) rest(buf *buffer) (line []byte, at int64, more bool, err erro
 
 // sameHead reports whether the file still begins as it did.
 func (f *follower) sameHead() (bool, error) {
-	if f.first == nil || f.off == 0 || f.sealed {
+	if f.first == nil || f.sealed {
 		return true, nil
 	}
 	var b [maxHead]byte
-	n, err := f.content.ReadAt(b[:len(f.first)], 0)
+	n, err := f.content.ReadAt(b[:len(f.first)], f.head.at)
 	if err != nil && err != io.EOF {
 		return false, err
 	}
 	return bytes.Equal(b[:n], f.first), nil
 }
 
-// setFirst sets the identity of the content; nil while its first line is not
-// known.
-func (f *follower) setFirst(head []byte) {
-	if head != nil && bytes.Equal(head, f.first) {
-		return
-	}
-	f.first, f.head, f.gen = bytes.Clone(head), digestOf(head), 0
+// setFirst sets the identity of the content, nil while its first line is not
+// known, and where that line is.
+func (f *follower) setFirst(head []byte, at int64) {
+	f.first, f.head, f.gen = bytes.Clone(head), digestOf(head, at), 0
 	if head != nil && f.last.head == f.head {
 		f.gen = f.last.gen + 1
+	}
+}
+
+// readHead returns the first line that the file has now, at most maxHead bytes
+// of it, and where it is; nil if there is none.
+func (f *follower) readHead() ([]byte, int64, error) {
+	b := make([]byte, maxHead)
+	for at, big := int64(0), false; ; {
+		n, err := f.content.ReadAt(b, at)
+		if err != nil && err != io.EOF {
+			return nil, 0, err
+		}
+		z := countZeros(b[:n])
+		at += int64(z)
+		switch {
+		case z == 0:
+			return bytes.Clone(headOf(b[:n])), at, nil
+		case z == n && n < len(b):
+			return nil, 0, nil
+		}
+		if p, ok := f.content.(plain); ok {
+			at = p.nextData(at)
+		}
+		if !big && z == n {
+			b, big = make([]byte, blockSize), true
+		}
 	}
 }
 
@@ -201,7 +224,7 @@ func (f *follower) advance(data []byte) {
 // here returns the position with all that identifies it.
 func (f *follower) here() place {
 	p := f.place
-	p.before = digestOf(f.behind)
+	p.before = digestOf(f.behind, f.off-int64(len(f.behind)))
 	return p
 }
 
@@ -248,26 +271,25 @@ func (f *follower) passZeros(b []byte, seen int64, more bool) (outcome, error) {
 // seek sets the position, which must lie within the file, and reads what
 // identifies it.
 func (f *follower) seek(off int64) error {
-	var b [maxHead]byte
 	if f.first == nil {
-		n, err := f.content.ReadAt(b[:], 0)
-		if err != nil && err != io.EOF {
+		head, at, err := f.readHead()
+		if err != nil {
 			return err
 		}
-		f.setFirst(headOf(b[:n]))
+		f.setFirst(head, at)
 	}
-	back := min(off, maxBefore)
-	n, err := f.content.ReadAt(b[:back], off-back)
+	b := make([]byte, min(off, maxBefore))
+	n, err := f.content.ReadAt(b, off-int64(len(b)))
 	if err != nil && err != io.EOF {
 		return err
 	}
-	f.off, f.zeros, f.behind = off, 0, append(f.behind[:0], b[:n]...)
+	f.off, f.zeros, f.behind = off, 0, b[:n]
 	return nil
 }
 
 // restart goes to the beginning of a file that was emptied and filled anew.
 func (f *follower) restart() {
-	f.last, f.emptied = f.place, true
+	f.last, f.unsure = f.place, true
 	f.off, f.zeros, f.skip, f.first, f.behind = 0, 0, false, nil, f.behind[:0]
 	f.head, f.gen, f.size = digest{}, 0, 0
 }
@@ -275,19 +297,15 @@ func (f *follower) restart() {
 // verify reports whether the file holds at place p what was read there before,
 // and takes the position if so.
 func (f *follower) verify(p place) bool {
-	var b [maxHead]byte
-	if n, _ := f.content.ReadAt(b[:p.head.n], 0); !p.head.matches(b[:n]) {
+	head, ok := p.head.read(f.content)
+	if !ok {
 		return false
 	}
-	head := bytes.Clone(b[:p.head.n])
-	if n, _ := f.content.ReadAt(b[:p.before.n], p.off-int64(p.before.n)); !p.before.matches(b[:n]) {
-		return false
+	before, ok := p.before.read(f.content)
+	if ok {
+		f.place, f.first, f.behind = p, head, before
 	}
-	f.place, f.behind, f.first = p, bytes.Clone(b[:p.before.n]), nil
-	if len(head) > 0 {
-		f.first = head
-	}
-	return true
+	return ok
 }
 
 func allZero(b []byte) bool { return countZeros(b) == len(b) }

@@ -47,7 +47,6 @@ type bench struct {
 	*testing.T
 	dir    string
 	sensor *Sensor
-	log    *bytes.Buffer
 	cancel context.CancelFunc
 	ended  chan error
 
@@ -82,18 +81,23 @@ func (b *bench) start(patterns ...string) {
 
 func (b *bench) startWatches(ws ...Watch) {
 	b.Helper()
+	b.sensor = b.build(ws...)
+	b.run()
+}
+
+func (b *bench) build(ws ...Watch) *Sensor {
 	var out io.Writer = io.Discard
 	if testing.Verbose() {
 		out = os.Stderr
 	}
-	b.sensor = New(Config{Watches: ws, Lookback: time.Hour}, Deps{
+	s := New(Config{Watches: ws, Lookback: time.Hour}, Deps{
 		Log:  slog.New(slog.NewTextHandler(out, nil)),
 		Emit: b.emit,
 		Mark: b.mark,
 	})
-	b.sensor.times = fast
-	b.sensor.env.reader = func(ws []Watch) lineReader { return everyLine{watchNames(ws)} }
-	b.run()
+	s.times = fast
+	s.env.reader = func(ws []Watch) lineReader { return everyLine{watchNames(ws)} }
+	return s
 }
 
 // run runs the sensor and waits until it has caught up.
@@ -248,5 +252,3 @@ func numbered(i, n int) (lines []string) {
 	}
 	return lines
 }
-
-func text(lines []string) string { return strings.Join(lines, "\n") + "\n" }

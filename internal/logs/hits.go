@@ -1,7 +1,11 @@
 package logs
 
 import (
+	"encoding/binary"
+	"hash/fnv"
+	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -24,24 +28,29 @@ const (
 type hits struct {
 	scanner *rules.Scanner
 	watches map[*rules.Rule][]string // names of the watches that a rule's hits count for
+	ported  map[*rules.Rule]bool     // its lines tell the port of the peer
 	last    time.Time                // of the last line that told its time
+	spoke   func(netip.AddrPort) bool
+	doubts  int // lines that could not be proven, and were not yet told of
 }
 
 // readers makes lineReaders. Sources with the same rules share one Matcher. Safe
 // for concurrent use.
 type readers struct {
 	zone     *time.Location
+	spoke    func(netip.AddrPort) bool // see Deps
 	mu       sync.Mutex
 	matchers []*rules.Matcher
 }
 
 // open returns the lineReader for these watches.
 func (r *readers) open(ws []Watch) lineReader {
-	h := &hits{watches: map[*rules.Rule][]string{}}
+	h := &hits{watches: map[*rules.Rule][]string{}, ported: map[*rules.Rule]bool{}, spoke: r.spoke}
 	var set []*rules.Rule
 	for _, w := range ws {
 		if _, ok := h.watches[w.Rule]; !ok {
 			set = append(set, w.Rule)
+			h.ported[w.Rule] = slices.ContainsFunc(w.Rule.Patterns, func(p rules.Pattern) bool { return strings.Contains(p.Match, "<port>") })
 		}
 		h.watches[w.Rule] = append(h.watches[w.Rule], w.Name)
 	}
@@ -80,18 +89,72 @@ func (h *hits) read(block []byte, at spot) (events []gate.Event, lines, skipped 
 			Pattern:  hit.Pattern.Name,
 			Subject:  gate.AddrSubject(hit.Addr),
 			Class:    hit.Class,
-			Evidence: hit.Rule.Evidence,
+			Evidence: hit.Evidence,
 			Detail:   gate.Detail{User: clip(hit.User, maxUser), Session: hit.Session, Via: clip(hit.Host, maxVia)},
 			Line:     string(clip(chomp(hit.Line), gate.MaxLine)),
 		}
 		e.Origin.Offset += int64(hit.Offset)
-		for range max(1, hit.Repeat) {
+		times := max(1, hit.Repeat)
+		if bare(hit) {
+			h.witness(hit, at, &e)
+			times = 1 // `message repeated` is what syslog writes, with a header
+		}
+		for range times {
 			for _, e.Rule = range h.watches[hit.Rule] {
 				events = append(events, e)
 			}
 		}
 	})
 	return events, st.Lines, st.Skipped
+}
+
+// bare reports whether a line could be anybody's only because it has no header.
+// A daemon that writes to standard error, as sshd -e does, leaves line ends in
+// what its peers say, so that these can write whole lines.
+func bare(hit *rules.Hit) bool {
+	return hit.Evidence != gate.Proven && hit.Rule.Evidence == gate.Proven
+}
+
+// witness has the kernel confirm that who a bare line speaks of was connected just
+// now, from the very port that the line tells. What it does not confirm does not
+// count. That goes for all lines of the past, and for those without a port where
+// the service tells ports: most addresses that are worth a forgery have some
+// connection.
+func (h *hits) witness(hit *rules.Hit, at spot, e *gate.Event) {
+	if hit.Session == 0 && joins(hit) {
+		e.Detail.Session = connection(hit.Addr, hit.Port)
+	}
+	switch {
+	case !hit.Class.Counts():
+	case at.live && h.spoke != nil && (hit.Port != 0 || !h.ported[hit.Rule]) && h.spoke(netip.AddrPortFrom(hit.Addr, hit.Port)):
+		e.Evidence = gate.Proven
+	default:
+		e.Class = gate.ClassInfo
+		h.doubts++
+	}
+}
+
+// joins reports whether a bare line belongs to a connection that its port tells, in
+// place of the process that its header would have told.
+func joins(hit *rules.Hit) bool {
+	kind := hit.Pattern.Session
+	if kind == rules.SessionUnset {
+		kind = hit.Rule.Session
+	}
+	return kind == rules.SessionPID && hit.Port != 0
+}
+
+// connection returns the session of a peer.
+func connection(addr netip.Addr, port uint16) uint64 {
+	f := fnv.New64a()
+	f.Write(binary.BigEndian.AppendUint16(addr.AsSlice(), port))
+	return f.Sum64()
+}
+
+// doubted returns how many lines could not be proven since it was last asked.
+func (h *hits) doubted() (n int) {
+	n, h.doubts = h.doubts, 0
+	return n
 }
 
 // time returns when a line was written, by its own word where that is

@@ -17,11 +17,11 @@ const (
 // mark is where a source can be read again from: the places in all of its
 // files that are not yet done with, the oldest first. Its text form is
 //
-//	1 TIME PLACE...     PLACE = dev:ino:gen:off:headlen:headsum:beforelen:beforesum:flag
+//	1 TIME PLACE...     PLACE = dev:ino:gen:off:headat:headlen:headsum:beforelen:beforesum:flag
 //
 // with all numbers in lower-case hexadecimal; TIME is in nanoseconds of the
-// Unix epoch; the flag is `s` within a line that is skipped, `e`
-// in a file that was just emptied, else `-`.
+// Unix epoch; the flag is `s` within a line that is skipped, else
+// `-`.
 type mark struct {
 	at     time.Time // when it was made: files that were written to later are news
 	places []place
@@ -40,21 +40,18 @@ func (m mark) String() string {
 			b = strconv.AppendUint(b, v, 16)
 			sep = ':'
 		}
-		switch b = append(b, ':'); {
-		case p.skip:
+		if b = append(b, ':'); p.skip {
 			b = append(b, 's')
-		case p.emptied:
-			b = append(b, 'e')
-		default:
+		} else {
 			b = append(b, '-')
 		}
 	}
 	return string(b)
 }
 
-func (p place) numbers() [8]uint64 {
-	return [8]uint64{p.id.dev, p.id.ino, uint64(p.gen), uint64(p.off),
-		uint64(p.head.n), p.head.sum, uint64(p.before.n), p.before.sum}
+func (p place) numbers() [9]uint64 {
+	return [9]uint64{p.id.dev, p.id.ino, uint64(p.gen), uint64(p.off),
+		uint64(p.head.at), uint64(p.head.n), p.head.sum, uint64(p.before.n), p.before.sum}
 }
 
 var errMark = errors.New("not the mark of a log file")
@@ -89,10 +86,10 @@ func parseMark(s string) (mark, error) {
 
 func parsePlace(s string) (place, bool) {
 	parts := strings.Split(s, ":")
-	if len(parts) != 9 {
+	if len(parts) != 10 {
 		return place{}, false
 	}
-	var n [8]uint64
+	var n [9]uint64
 	for i := range n {
 		v, err := strconv.ParseUint(parts[i], 16, 64)
 		if err != nil {
@@ -100,16 +97,20 @@ func parsePlace(s string) (place, bool) {
 		}
 		n[i] = v
 	}
-	if n[2] > 1<<32-1 || n[3] > 1<<62 || n[4] > maxHead || n[6] > maxBefore || n[6] > n[3] {
+	if n[2] > 1<<32-1 || n[3] > 1<<62 || n[4] > 1<<62 || n[5] > maxHead || n[7] > maxBefore || n[7] > n[3] {
 		return place{}, false
 	}
-	return place{
-		id:      fileID{n[0], n[1]},
-		gen:     uint32(n[2]),
-		off:     int64(n[3]),
-		head:    digest{int(n[4]), n[5]},
-		before:  digest{int(n[6]), n[7]},
-		skip:    parts[8] == "s",
-		emptied: parts[8] == "e",
-	}, true
+	off := int64(n[3])
+	p := place{
+		id:     fileID{n[0], n[1]},
+		gen:    uint32(n[2]),
+		off:    off,
+		head:   digest{int64(n[4]), int(n[5]), n[6]},
+		before: digest{0, int(n[7]), n[8]},
+		skip:   parts[9] == "s",
+	}
+	if p.before.n > 0 {
+		p.before.at = off - int64(p.before.n)
+	}
+	return p, true
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // markSlack is how much older than a mark the copy of a file may be that was
@@ -20,11 +22,11 @@ func (s *source) resume(m mark, all []sibling) (picked []*follower, err error) {
 			discard(found)
 		}
 	}()
-	rotated, live := rotatedOf(all), fileID{}
+	rotated, live := rotatedOf(all), sibling{}
 	if len(rotated) < len(all) {
-		live = all[len(rotated)].id
+		live = all[len(rotated)]
 	}
-	newest, copies := -1, false
+	newest, copied := -1, false
 	for _, p := range m.places {
 		i, f, err := locate(p, all, found, m.at)
 		switch {
@@ -35,29 +37,32 @@ func (s *source) resume(m mark, all []sibling) (picked []*follower, err error) {
 				s.log.Warn("the rest of a log that was rotated meanwhile is not found", "path", s.path, "offset", p.off)
 			}
 			continue
+		case !all[i].live && all[i].id.ino != p.id.ino && live.id.ino == p.id.ino && !live.bornAfter(m.at):
+			copied = true
+		}
+		if found[i] = f; f != nil {
+			f.live, f.cut = all[i].live, copied && !all[i].live
+			f.sealed = f.sealed || f.cut
+		}
+		if p.head.n == 0 && all[i].live {
+			copied = true // nothing is known of its content: it may have been filled, copied and emptied again
+			continue
 		}
 		newest = max(newest, i)
-		copied := !all[i].live && all[i].id.ino != p.id.ino && live.ino == p.id.ino
-		copies = copies || copied
-		if found[i] = f; f != nil {
-			f.live = all[i].live
-			f.sealed = f.sealed || copied
-			f.cut = copied
-		}
-		if f != nil && f.live && p.emptied && p.head.n == 0 {
-			// Nothing is known of its content: it may have been filled, copied and
-			// emptied again.
-			newest, copies = -1, true
-		}
 	}
-	if newest < 0 && live == (fileID{}) {
+	if newest < 0 && !live.live {
 		return nil, nil
 	}
 	for i, b := range all {
-		if found[i] != nil || i < newest || i == newest && !b.live || newest < 0 && !b.live && !b.mtime.After(m.at) {
+		if found[i] != nil || !b.live && (i <= newest || newest < 0 && !b.mtime.After(m.at)) {
 			continue
 		}
-		fs, err := s.openAll(all[i:i+1], copyOf(copies, live))
+		var fs []*follower
+		if copied && !b.live {
+			fs, err = s.generations(all[i:i+1], live.head(), live.id)
+		} else {
+			fs, err = s.openAll(all[i:i+1], nil)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -68,19 +73,47 @@ func (s *source) resume(m mark, all []sibling) (picked []*follower, err error) {
 	return slices.DeleteFunc(found, func(f *follower) bool { return f == nil }), nil
 }
 
-// copyOf returns what makes a rotated file, where it is a copy, one incarnation
-// of the file that was copied, so that its events have the origin that they had
-// or would have had there.
-func copyOf(copies bool, original fileID) func(*follower, sibling) error {
-	if !copies {
+// generations opens copies of a file, each made before the file was emptied: it
+// reads them as incarnations of that file, so that their events have the origin
+// that they had, or would have had, there. A copy that begins like the file does
+// now is still being made, as is one that has no first line.
+func (s *source) generations(copies []sibling, now digest, original fileID) ([]*follower, error) {
+	fs, err := s.openAll(copies, func(f *follower, _ sibling) error {
+		f.id, f.sealed, f.cut = original, true, true
 		return nil
-	}
-	return func(f *follower, b sibling) error {
-		if !b.live {
-			f.id, f.sealed, f.cut = original, true, true
+	})
+	return slices.DeleteFunc(fs, func(f *follower) bool {
+		unready := f.first == nil || f.head == now
+		if unready {
+			_ = f.content.Close()
 		}
-		return nil
+		return unready
+	}), err
+}
+
+// head returns what the file begins with; the zero digest if that cannot be
+// read.
+func (b sibling) head() digest {
+	f, err := b.open()
+	if err != nil {
+		return digest{}
 	}
+	defer f.content.Close()
+	if f.seek(0) != nil {
+		return digest{}
+	}
+	return f.head
+}
+
+// bornAfter reports whether the file was made after t, as far as its file
+// system tells. Without that, a new file that was given the inode of one that
+// was deleted looks like a file that was emptied.
+func (b sibling) bornAfter(t time.Time) bool {
+	var st unix.Statx_t
+	if unix.Statx(unix.AT_FDCWD, b.path, 0, unix.STATX_BTIME, &st) != nil || st.Mask&unix.STATX_BTIME == 0 {
+		return false
+	}
+	return time.Unix(st.Btime.Sec, int64(st.Btime.Nsec)).After(t)
 }
 
 // locate finds the file that has at place p what was read there: best the same
@@ -134,7 +167,7 @@ func (f *follower) isShort(b sibling, p place) bool {
 }
 
 // refill deals with file i of the chain, whose content is not what was read any
-// more, or, with anew, is the first since it was emptied. If the path leads to
+// more, or, with anew, is the first of a file that was empty. If the path leads to
 // it, what was not read of it is in the copy that was made before, if any; then
 // it is read from its start. It returns where in the chain to go on; -1 = not
 // yet known, try again.
@@ -145,19 +178,30 @@ func (s *source) refill(i int, anew bool) int {
 		s.remove(i)
 		return i
 	}
+	emptied := !anew
+	anew = anew || f.first == nil // nothing was read by which a copy could be known
 	beside := slices.Clone(s.beside)
+	var head []byte
+	var at int64
 	copies, err := s.survey(func(all []sibling) ([]*follower, error) {
-		if anew {
-			return s.openAll(slices.DeleteFunc(slices.Clone(rotatedOf(all)), func(b sibling) bool {
-				return b.packed() || slices.Contains(beside, b.id)
-			}), copyOf(true, f.id))
+		var err error
+		if head, at, err = f.readHead(); err != nil { // before the copies: it tells what they are
+			return nil, err
 		}
-		return s.copies(f, rotatedOf(all))
+		if n := len(all); n == 0 || !all[n-1].live || all[n-1].id != f.real {
+			return nil, nil // it was renamed: what is beside it now is no copy
+		}
+		if anew {
+			return s.generations(slices.DeleteFunc(slices.Clone(rotatedOf(all)), func(b sibling) bool {
+				return b.packed() || slices.Contains(beside, b.id)
+			}), digestOf(head, at), f.id)
+		}
+		return s.copies(f, rotatedOf(all), digestOf(head, at))
 	})
 	switch {
 	case errors.Is(err, errRaced):
-		if anew {
-			f.emptied, f.first = true, nil
+		if !emptied {
+			f.unsure, f.first = true, nil
 		}
 		return -1
 	case err != nil:
@@ -166,16 +210,20 @@ func (s *source) refill(i int, anew bool) int {
 	s.moved = true
 	s.chain = s.chain[:i] // f is the last: it is live
 	_ = s.attach(copies)
-	if !anew {
+	if emptied {
 		f.restart()
+	}
+	if head != nil {
+		f.setFirst(head, at)
+		f.unsure = false
 	}
 	s.chain = append(s.chain, f)
 	return 0
 }
 
 // copies picks the copy of f as it was before it was emptied, and the copies
-// made since.
-func (s *source) copies(f *follower, rotated []sibling) ([]*follower, error) {
+// made since; now is what it begins with now.
+func (s *source) copies(f *follower, rotated []sibling, now digest) ([]*follower, error) {
 	was := f.here()
 	for i, b := range slices.Backward(rotated) {
 		g, err := b.open()
@@ -193,8 +241,8 @@ func (s *source) copies(f *follower, rotated []sibling) ([]*follower, error) {
 			}
 			continue
 		}
-		g.sealed, g.cut, g.emptied = true, true, false
-		newer, err := s.openAll(rotated[i+1:], copyOf(true, f.id))
+		g.sealed, g.cut = true, true
+		newer, err := s.generations(rotated[i+1:], now, f.id)
 		if err != nil {
 			_ = g.content.Close()
 			return nil, err

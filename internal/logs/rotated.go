@@ -71,8 +71,11 @@ func (r *rotation) at(stem, ext string) bool {
 // mark reads the digits behind the separator.
 func (r *rotation) mark(sep byte, s string) bool {
 	if n, err := strconv.Atoi(s); err == nil && len(s) <= len(strconv.Itoa(maxRotations)) {
+		if sep != '.' {
+			return false
+		}
 		r.number = n
-		return sep == '.'
+		return true
 	}
 	digits := strings.Map(func(c rune) rune {
 		if '0' <= c && c <= '9' {
@@ -80,8 +83,11 @@ func (r *rotation) mark(sep byte, s string) bool {
 		}
 		return -1
 	}, s)
-	r.number, r.date = -1, digits
-	return isDigit(s[len(s)-1]) && isDate(digits)
+	if !isDigit(s[len(s)-1]) || !isDate(digits) {
+		return false
+	}
+	r.date = digits
+	return true
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }

@@ -24,13 +24,15 @@ var errRaced = errors.New("files were renamed meanwhile")
 func (s *source) survey(pick func([]sibling) ([]*follower, error)) ([]*follower, error) {
 	for range 5 {
 		s.resolve()
-		all := siblings(s.at, s.link)
+		at, all := s.at, siblings(s.at, s.link)
 		picked, err := pick(all)
 		if err == nil {
-			if slices.EqualFunc(all, siblings(s.at, s.link), func(a, b sibling) bool { return a.path == b.path && a.id == b.id }) {
+			if s.resolve(); s.at == at && slices.EqualFunc(all, siblings(s.at, s.link), func(a, b sibling) bool { return a.path == b.path && a.id == b.id }) {
 				s.beside = s.beside[:0]
 				for _, b := range all {
-					s.beside = append(s.beside, b.id)
+					if b.size > 0 {
+						s.beside = append(s.beside, b.id)
+					}
 				}
 				return picked, nil
 			}
@@ -78,13 +80,14 @@ func (s *source) attach(fs []*follower) (err error) {
 		if known && f.off == 0 {
 			f.verify(seen)
 		}
+		f.unsure = f.live && f.first == nil
+		s.moved = true // from now on there is a mark
 		s.chain = append(s.chain, f)
 	}
 	for len(s.chain) > maxChain {
 		s.log.Warn("too many rotated files at once: the oldest is not read to its end", "path", s.path)
 		s.remove(0)
 	}
-	s.stay()
 	return err
 }
 
@@ -157,14 +160,20 @@ func raced(err error) error {
 func (s *source) openAll(all []sibling, prepare func(*follower, sibling) error) (fs []*follower, err error) {
 	for _, b := range all {
 		f, err := b.open()
+		if err == nil {
+			err = f.seek(0) // what it begins with, so that it is found again wherever it goes
+		}
 		if err == nil && prepare != nil {
-			if err = prepare(f, b); err != nil {
-				_ = f.content.Close()
-			}
+			err = prepare(f, b)
 		}
 		switch {
 		case err == nil:
 			fs = append(fs, f)
+			continue
+		case f != nil:
+			_ = f.content.Close()
+		}
+		switch {
 		case b.live || errors.Is(err, errRaced):
 			discard(fs)
 			return nil, err
@@ -219,6 +228,9 @@ func (s *source) successors(all []sibling) ([]*follower, error) {
 	newer := rotated[len(rotated):]
 	if n := len(s.chain); n > 0 {
 		last := s.chain[n-1]
+		if last.first == nil {
+			_ = last.seek(last.off) // perhaps it has a first line by now, to know it by
+		}
 		if i := slices.IndexFunc(rotated, func(b sibling) bool { return b.holds(last) }); i >= 0 {
 			newer = rotated[i+1:]
 		} else if s.from == s.at { // it was deleted, or moved elsewhere

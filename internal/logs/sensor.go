@@ -21,6 +21,7 @@ type Sensor struct {
 	config  Config
 	env     env
 	times   timing
+	deaf    bool          // do without file events, as where the kernel gives none
 	caught  chan struct{} // closed when all sources present at start were read
 	claims  *claims
 	names   *names
@@ -42,7 +43,7 @@ func New(c Config, d Deps) *Sensor {
 	s := &Sensor{
 		config: c, times: defaultTiming, caught: make(chan struct{}),
 		sources: map[string]*source{}, pending: map[*source]bool{}, marks: map[string]string{},
-		claims: newClaims(), names: newNames(), readers: readers{zone: c.Zone},
+		claims: newClaims(), names: newNames(), readers: readers{zone: c.Zone, spoke: d.Spoke},
 	}
 	s.env = env{log: d.Log, now: d.Now, emit: d.Emit, mark: d.Mark, reader: s.readers.open, back: c.Lookback}
 	if s.env.now == nil {
@@ -155,14 +156,16 @@ type round struct {
 func (s *Sensor) newRound(ctx context.Context) *round {
 	r := &round{Sensor: s, queue: newQueue(), rescan: make(chan struct{}, 1), timers: map[*source]*time.Timer{}}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		s.env.log.Warn("the kernel gives no file events: logs are looked at each second", "error", err,
-			"hint", "raise the sysctl fs.inotify.max_user_instances")
-		w = nil
+	if !s.deaf {
+		w, err := fsnotify.NewWatcher()
+		if err == nil {
+			r.watcher = w
+		} else {
+			s.env.log.Warn("the kernel gives no file events: logs are looked at each second", "error", err,
+				"hint", "raise the sysctl fs.inotify.max_user_instances")
+		}
 	}
-	r.watcher = w
-	r.folders = newFolders(s.env.log, w)
+	r.folders = newFolders(s.env.log, r.watcher)
 	r.finder = finder{folders: r.folders, known: r.follows}
 	s.env.claims, s.env.names, s.env.folders, s.env.times = s.claims, s.names, r.folders, s.times
 	s.env.wake, s.env.settled = r.queue.wake, r.settle

@@ -3,13 +3,8 @@ package logs
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"gatehouse/internal/gate"
@@ -110,13 +105,14 @@ func (s *source) run(ctx context.Context, look bool, buf *buffer) (again bool, w
 	if s.retired {
 		return false, 0, nil
 	}
-	unwanted := s.renew()
+	unwanted, raced := s.renew(), false
 	switch {
 	case unwanted:
 		s.rotate(s.current())
 		s.problem = errUnwanted
 	case look || !s.begun:
-		if err := s.look(); errors.Is(err, errRaced) {
+		err := s.look()
+		if raced = errors.Is(err, errRaced); raced {
 			s.wake(s, true)
 		} else {
 			s.problem, s.broken = err, false
@@ -129,6 +125,7 @@ func (s *source) run(ctx context.Context, look bool, buf *buffer) (again bool, w
 	if err == nil && s.moved {
 		err = s.hand(ctx, nil, nil, 0)
 	}
+	again = again || raced
 	s.report(again)
 	if err == nil && !again {
 		s.live = s.live || len(s.chain) > 0
@@ -156,96 +153,6 @@ func (s *source) renew() (unwanted bool) {
 		s.lines, s.renewed = s.reader(s.watches), false
 	}
 	return s.unwanted
-}
-
-// resolve finds out where the path leads to, for the files beside it.
-func (s *source) resolve() {
-	s.at = s.path
-	if p, err := filepath.EvalSymlinks(s.path); err == nil {
-		s.at = p
-	} else if dir, err := filepath.EvalSymlinks(filepath.Dir(s.path)); err == nil {
-		s.at = filepath.Join(dir, filepath.Base(s.path))
-	}
-	fi, err := os.Lstat(s.path)
-	s.link = err == nil && fi.Mode()&fs.ModeSymlink != 0
-}
-
-// current returns the follower of the file at the path; nil if there is none.
-func (s *source) current() *follower {
-	if n := len(s.chain); n > 0 && s.chain[n-1].live {
-		return s.chain[n-1]
-	}
-	return nil
-}
-
-// look finds out which file the path leads to. An error says why none can be
-// read; what was open goes on being followed.
-func (s *source) look() error {
-	fi, err := os.Stat(s.path)
-	if err == nil && !fi.Mode().IsRegular() {
-		err = &os.PathError{Op: "read", Path: s.path, Err: errNotRegular}
-	}
-	switch cur := s.current(); {
-	case err == nil && cur != nil && cur.real == infoOf(fi).id:
-		s.stay()
-	case !s.begun && (err == nil || gone(err)):
-		err = errors.Join(s.begin(), err)
-	case err == nil:
-		err = s.open()
-	case gone(err):
-		s.rotate(cur)
-	}
-	return err
-}
-
-// gone reports whether err says that the path leads to no log file any more.
-func gone(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotRegular) || errors.Is(err, syscall.ENOTDIR)
-}
-
-// open follows the file that the path leads to now, in place of another.
-func (s *source) open() error {
-	s.from = s.at
-	fs, err := s.survey(s.successors)
-	if err != nil {
-		return err
-	}
-	if len(s.chain) == 0 || len(fs) > 1 {
-		s.live = false // there is a past to be read
-	}
-	if len(fs) > 0 {
-		s.rotate(s.current())
-	}
-	return s.attach(fs)
-}
-
-// sameFileError says that another source reads the file.
-type sameFileError struct{ path string }
-
-func (e sameFileError) Error() string { return "the same file as " + e.path }
-
-// rotate notes that f is no longer what the path leads to.
-func (s *source) rotate(f *follower) {
-	if f == nil {
-		return
-	}
-	f.live = false
-	s.moved = true
-	s.stay()
-}
-
-// stay awaits events for the files that were rotated away, under the names that
-// they have now.
-func (s *source) stay() {
-	var paths []string
-	for _, f := range s.chain {
-		if p, ok := f.content.(plain); ok && !f.live && !f.sealed {
-			if at := p.where(); at != "" {
-				paths = append(paths, at)
-			}
-		}
-	}
-	s.names.set(s, leaving, paths)
 }
 
 // read takes turns with the files of the chain, the oldest first, until all are
@@ -310,130 +217,6 @@ func (s *source) hand(ctx context.Context, f *follower, block []byte, at int64) 
 	}
 	s.mark, s.moved = b.Mark, false
 	return nil
-}
-
-// written returns when the file was last written to, at most now.
-func (f *follower) written(now time.Time) time.Time {
-	file, ok := f.content.(plain)
-	if p, is := f.content.(*packed); is {
-		file, ok = p.file, true
-	}
-	if ok {
-		if info, err := file.info(); err == nil && info.mtime.Before(now) {
-			return info.mtime
-		}
-	}
-	return now
-}
-
-// letGo takes leave of files that were rotated away: those that cannot grow at
-// once, others when their successor has been in use and nothing came for a
-// while. It returns whether there is more to read after all, and how long until
-// the next one is due; 0 = none.
-func (s *source) letGo(ctx context.Context, buf *buffer, unwanted bool) (again bool, wait time.Duration, err error) {
-	now := time.Now()
-	inUse := false // a newer file has content
-	for i := len(s.chain) - 1; i >= 0; i-- {
-		f := s.chain[i]
-		if f.live {
-			inUse = f.size > 0
-			continue
-		}
-		if f.deadline.IsZero() {
-			switch {
-			case f.sealed:
-				f.deadline = now
-			case inUse || f.deleted() || unwanted && s.there():
-				f.deadline = now.Add(s.times.drain)
-			case unwanted: // perhaps a rotation goes on, and there will be a successor
-				f.deadline = now.Add(s.times.linger)
-			}
-		}
-		inUse = inUse || f.size > 0
-	}
-	for i := 0; i < len(s.chain); {
-		f := s.chain[i]
-		if f.deadline.IsZero() || now.Before(f.deadline) {
-			i++
-			if !f.deadline.IsZero() {
-				wait = shorter(wait, f.deadline.Sub(now))
-			} else if !f.live && s.unseen(f) {
-				wait = shorter(wait, s.times.poll)
-			}
-			continue
-		}
-		line, at, more, err := f.rest(buf)
-		if more {
-			return true, 0, nil
-		}
-		if err != nil {
-			s.log.Warn("the unfinished last line of a rotated log is lost", "path", s.path, "error", err)
-		}
-		s.chain = slices.Delete(s.chain, i, i+1)
-		s.moved = true
-		if line != nil {
-			err = s.hand(ctx, f, line, at)
-		}
-		s.close(f)
-		if line != nil && err != nil {
-			return false, 0, err
-		}
-	}
-	return false, wait, nil
-}
-
-// there reports whether the path leads to anything.
-func (s *source) there() bool {
-	_, err := os.Lstat(s.path)
-	return err == nil
-}
-
-// deleted reports whether the file has no name any more.
-func (f *follower) deleted() bool {
-	p, ok := f.content.(plain)
-	if !ok {
-		return true
-	}
-	info, err := p.info()
-	return err != nil || info.links == 0
-}
-
-// unseen reports whether f lies where no events come from.
-func (s *source) unseen(f *follower) bool {
-	p, ok := f.content.(plain)
-	return ok && !s.folders.listens(p.where())
-}
-
-// shorter returns the shorter of two times to wait, where 0 is for ever.
-func shorter(a, b time.Duration) time.Duration {
-	if a == 0 {
-		return b
-	}
-	return min(a, b)
-}
-
-// remove takes file i out of the chain and closes it.
-func (s *source) remove(i int) {
-	f := s.chain[i]
-	s.chain = slices.Delete(s.chain, i, i+1)
-	s.moved = true
-	s.close(f)
-}
-
-// close is the end of a file that is out of the chain.
-func (s *source) close(f *follower) {
-	if f.head.n > 0 && !slices.Contains(s.past, f.head) {
-		s.past = append(s.past, f.head)
-		if len(s.past) > maxChain {
-			s.past = s.past[1:]
-		}
-	}
-	_ = f.content.Close()
-	for _, w := range s.claims.drop(f.real, f.here()) {
-		s.wake(w, true)
-	}
-	s.long += f.long
-	s.stay()
 }
 
 // failed deals with an error while reading file i of the chain and returns

@@ -44,11 +44,12 @@ func (s *State) UnmarshalText(b []byte) error {
 type SourceStatus struct {
 	Path     string    `json:"path"`               // as watched
 	State    State     `json:"state"`              // how it fares
-	Why      string    `json:"why,omitempty"`      // why it is not read, and what to do about it
+	Why      string    `json:"why,omitempty"`      // why it is not read, or some of it does not count, and what to do about it
 	Rules    []string  `json:"rules"`              // the watches that read it
 	Lines    uint64    `json:"lines"`              // lines read
 	Hits     uint64    `json:"hits"`               // events made of them
 	Skipped  uint64    `json:"skipped"`            // lines that were too long for a rule to look at
+	Unproven uint64    `json:"unproven,omitempty"` // lines without a header that do not count, for nobody could confirm them
 	Behind   int64     `json:"behind"`             // bytes not yet read, of which an unfinished line may be part
 	LastLine time.Time `json:"last_line,omitzero"` // when the last line that was read was written, as far as is known
 }
@@ -61,6 +62,9 @@ func (s *source) tally(lines, events, skipped int, p spot) {
 	st.Lines += uint64(lines)
 	st.Hits += uint64(events)
 	s.short += uint64(skipped)
+	if h, ok := s.lines.(*hits); ok {
+		st.Unproven += uint64(h.doubted())
+	}
 	st.LastLine = p.now
 	if !p.live {
 		st.LastLine = p.written
@@ -82,9 +86,9 @@ func (s *source) report(busy bool) {
 	was := st.Why
 	switch {
 	case busy:
-		st.State, st.Why = Reading, ""
+		st.State, st.Why = Reading, unproven(st.Unproven)
 	case s.problem == nil && s.current() != nil:
-		st.State, st.Why = CaughtUp, ""
+		st.State, st.Why = CaughtUp, unproven(st.Unproven)
 	case s.problem == nil || errors.Is(s.problem, os.ErrNotExist):
 		st.State, st.Why = Waiting, "there is no such file yet"
 	case errors.As(s.problem, new(sameFileError)):
@@ -95,4 +99,15 @@ func (s *source) report(busy bool) {
 			s.log.Warn("a log cannot be read", "path", s.path, "error", st.Why)
 		}
 	}
+}
+
+// unproven says that so many lines do not count; "" for none.
+func unproven(n uint64) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "1 line without a header could not be confirmed by the kernel and does not count"
+	}
+	return fmt.Sprintf("%d lines without a header could not be confirmed by the kernel and do not count", n)
 }

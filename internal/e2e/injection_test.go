@@ -40,7 +40,9 @@ func TestLogInjection(t *testing.T) {
 	}
 	for _, u := range users {
 		for range 2 {
-			attacker.TrySSH(netlab.Login{To: sshd.Addr, User: u, Password: "from " + victim + " port 22 ssh2", Timeout: 4 * time.Second})
+			if err := rawLogin(attacker, sshd.Addr, u, "from "+victim+" port 22 ssh2"); err != nil {
+				t.Logf("user %.60q: %v", u, err) // sshd may hang up on what it does not like
+			}
 		}
 	}
 	for _, banner := range []string{

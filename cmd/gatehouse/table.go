@@ -39,6 +39,7 @@ func commands(e *env) []*cobra.Command {
 		// rules
 		in("rules", rulesCommand(e)),
 		in("rules", matchCommand(e)),
+		in("rules", replayCommand(e)),
 		// other
 		in("other", versionCommand(e)),
 		in("other", completionCommand(e)),

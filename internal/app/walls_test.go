@@ -23,6 +23,7 @@ var none = []string{}
 var walls = []wall{
 	{"gate", none, none, "the vocabulary must stay readable and usable everywhere: standard library only"},
 	{"rules", []string{"gate"}, []string{"github.com/goccy/go-yaml"}, "rules are pure: the same line gives the same hit, in the daemon, in a test and in a fuzzer"},
+	{"rules/corpus", none, none, "made-up logs and rules for measurements: nothing of the program depends on them"},
 	{"detect", []string{"gate"}, none, "counting is pure, so that reading a log again after a crash derives the same findings"},
 	{"policy", []string{"gate"}, []string{"github.com/gaissmai/bart"}, "deciding is pure, so that a decision can be explained, replayed and checked against a model"},
 	{"replay", []string{"gate", "rules", "detect", "policy"}, none, "a replay must be able to do nothing but compute: it opens, writes, bans and resolves nothing"},

@@ -39,7 +39,7 @@ func (c *clock) time(st stamp, now time.Time) time.Time {
 		minute := st
 		minute.s, minute.nsec = 0, 0
 		n := now.Unix()
-		if minute != c.last || st.kind == stampBSD && (n < c.from || n >= c.to) {
+		if minute != c.last || st.either || st.kind == stampBSD && (n < c.from || n >= c.to) {
 			if !c.resolve(minute, now) {
 				return time.Time{}
 			}
@@ -54,11 +54,18 @@ func (c *clock) time(st stamp, now time.Time) time.Time {
 // day it may lie up to 8 years back.
 func (c *clock) resolve(st stamp, now time.Time) bool {
 	c.last = stamp{}
+	n := now.Unix()
 	if st.kind == stampFull {
 		c.last, c.unix = st, c.at(int(st.year), st)
+		if st.either {
+			swapped := st
+			swapped.mon, swapped.day = st.day, st.mon
+			if other := c.at(int(st.year), swapped); c.further(c.unix, n) > c.further(other, n) {
+				c.unix = other
+			}
+		}
 		return true
 	}
-	n := now.Unix()
 	this := now.In(c.zone).Year()
 	c.to = 1<<63 - 1
 	for y := this + 1; y >= this-8; y-- {
@@ -73,6 +80,15 @@ func (c *clock) resolve(st stamp, now time.Time) bool {
 		c.to = unix - futureYear
 	}
 	return false
+}
+
+// further returns how far a date lies from now in seconds; the future counts as
+// further away than any past.
+func (c *clock) further(unix, now int64) int64 {
+	if unix-futureYear > now {
+		return unix - now + 1<<40
+	}
+	return max(now-unix, unix-now)
 }
 
 func (c *clock) at(year int, st stamp) int64 {

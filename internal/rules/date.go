@@ -1,5 +1,7 @@
 package rules
 
+import "bytes"
+
 // stampKind says how a date was written.
 type stampKind uint8
 
@@ -18,6 +20,7 @@ type stamp struct {
 	mon, day, h, m, s uint8
 	year              uint16
 	offset            int32 // seconds east of UTC
+	either            bool  // with stampFull: month and day may have changed places
 	nsec              int32
 	sec               int64 // stampUnix
 }
@@ -42,7 +45,9 @@ func cutStamp(b []byte) (st stamp, rest []byte, ok bool) {
 		}
 		if isWeekday(b) {
 			if b = b[4:]; len(b) > 4 && b[4] == '-' {
-				st, rest, ok = cutISO(b)
+				if st, rest, ok = cutISO(b); ok && st.kind == stampFull {
+					rest = cutAnyZone(&st, rest)
+				}
 				break
 			}
 		}
@@ -81,8 +86,8 @@ func cutBSD(b []byte) (st stamp, rest []byte, ok bool) {
 }
 
 // cutISO reads `2026-11-21T08:00:00`, with a space in place of the T, with a
-// fraction behind a point or a comma, with `Z`, `+01:00`, `+0100`, `+01` or
-// ` UTC` behind it; another zone name is read over (RFC 3339, ISO 8601).
+// fraction behind a point or a comma, with `Z`, `+01:00`, `+0100`, `+01`, ` UTC`
+// or the name of another zone behind it (RFC 3339, ISO 8601).
 func cutISO(b []byte) (st stamp, rest []byte, ok bool) {
 	if len(b) < 19 || b[4] != '-' || b[7] != '-' || b[10] != 'T' && b[10] != ' ' {
 		return st, b, false
@@ -94,53 +99,88 @@ func cutISO(b []byte) (st stamp, rest []byte, ok bool) {
 	if rest, ok = cutClock(&st, b[11:]); !ok || !ok1 || !ok2 || !ok3 || !valid(&st) {
 		return st, b, false
 	}
-	switch {
-	case len(rest) > 0 && rest[0] == 'Z':
-		st.kind, rest = stampZone, rest[1:]
-	case len(rest) > 2 && (rest[0] == '+' || rest[0] == '-'):
-		h, okh := two(rest[1:])
-		if !okh || h > 23 {
-			return st, b, false
-		}
-		st.kind, st.offset = stampZone, int32(h)*3600
-		negative := rest[0] == '-'
-		if rest = rest[3:]; len(rest) > 2 && rest[0] == ':' {
-			rest = rest[1:]
-		}
-		if len(rest) > 1 {
-			if m, okm := two(rest); okm && m < 60 {
-				st.offset += int32(m) * 60
-				rest = rest[2:]
-			}
-		}
-		if negative {
-			st.offset = -st.offset
-		}
-	case b[10] == ' ':
-		if n := zoneName(rest); n > 0 {
-			if name := string(rest[1:n]); name == "UTC" || name == "GMT" {
-				st.kind = stampZone
-			}
-			rest = rest[n:]
-		}
+	if n := len(rest); n > 0 && (rest[0] == 'Z' || rest[0] == '+' || rest[0] == '-') {
+		rest, ok = cutOffset(&st, rest)
+		return st, rest, ok
+	}
+	if b[10] == ' ' {
+		rest = cutZoneName(&st, rest)
 	}
 	return st, rest, true
 }
 
-// zoneName returns the length of ` CET` before a space, or 0.
-func zoneName(b []byte) int {
-	if len(b) < 5 || b[0] != ' ' {
-		return 0
+// cutOffset reads `Z`, `+01:00`, `+0100` or `+01`. It is false for a sign that
+// no offset follows.
+func cutOffset(st *stamp, b []byte) ([]byte, bool) {
+	if len(b) == 0 || b[0] == 'Z' {
+		st.kind = stampZone
+		return b[min(1, len(b)):], true
 	}
-	for i := 1; i < min(len(b), 7); i++ {
-		if b[i] == ' ' && i > 3 {
-			return i
+	h, ok := two(b[1:])
+	if !ok || h > 23 {
+		return b, false
+	}
+	st.kind, st.offset = stampZone, int32(h)*3600
+	rest := b[3:]
+	if len(rest) > 2 && rest[0] == ':' {
+		rest = rest[1:]
+	}
+	if m, ok := two(rest); ok && m < 60 {
+		st.offset += int32(m) * 60
+		rest = rest[2:]
+	}
+	if b[0] == '-' {
+		st.offset = -st.offset
+	}
+	return rest, true
+}
+
+// cutZoneName takes ` CET` off. UTC is known; other names are read over, as
+// several zones share one, and the date is taken for one of the source's zone.
+func cutZoneName(st *stamp, b []byte) []byte {
+	if len(b) < 4 || b[0] != ' ' {
+		return b
+	}
+	n := 1
+	for n < min(len(b), 6) && b[n] >= 'A' && b[n] <= 'Z' {
+		n++
+	}
+	if n < len(b) && isWordByte(b[n]) {
+		return b
+	}
+	switch string(b[1:n]) {
+	case "UTC", "GMT":
+		st.kind = stampZone
+	case "CET", "CEST", "WET", "WEST", "BST", "IST", "EET", "EEST", "MSK", "TRT", "SAST", "WAT", "CAT", "EAT",
+		"EST", "EDT", "CST", "CDT", "MST", "MDT", "PST", "PDT", "AKST", "AKDT", "HST", "AST", "ADT", "NST", "NDT", "BRT", "ART",
+		"PKT", "WIB", "HKT", "SGT", "PHT", "KST", "JST", "AWST", "ACST", "ACDT", "AEST", "AEDT", "NZST", "NZDT":
+	default:
+		return b
+	}
+	return b[n:]
+}
+
+// cutAnyZone takes the zone off that journalctl writes behind a date: a name of
+// three letters or more, or ` -03` where the zone has none.
+func cutAnyZone(st *stamp, b []byte) []byte {
+	n := bytes.IndexByte(b[min(1, len(b)):min(len(b), 8)], ' ') + 1
+	if n < 4 || b[0] != ' ' {
+		return b
+	}
+	if b[1] == '+' || b[1] == '-' {
+		t := *st
+		if rest, ok := cutOffset(&t, b[1:]); ok && len(b)-len(rest) == n {
+			*st = t
+			return rest
 		}
-		if b[i] < 'A' || b[i] > 'Z' {
-			return 0
+		return b
+	}
+	for _, c := range b[1:n] {
+		if c < 'A' || c > 'Z' {
+			return b
 		}
 	}
-	return 0
+	return b[n:]
 }
 
 // cutUnix reads `1795244400.123456`.

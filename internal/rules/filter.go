@@ -1,102 +1,150 @@
 package rules
 
-// filter finds any of a set of literals in a block of log without splitting it
-// into lines: the algorithm of Wu and Manber ("A fast algorithm for
-// multi-pattern searching", TR-94-17, 1994) with blocks of two bytes. It looks
-// at about one byte pair in m, where m is the length of the shortest literal.
+import "encoding/binary"
+
+// filter finds needles in a block of log without splitting it into lines. It
+// looks at the four bytes at each place that is a multiple of stride: each
+// needle has stride fours of which one stands at such a place, whatever lies
+// before it. A four that is none of a needle's, nearly all, is told by one bit.
 // The zero value finds nothing. It is immutable.
 type filter struct {
-	m      int         // length of the shortest literal; 0 = there is none
-	texts  []string    // the literals
-	shift  []uint8     // by pair: how far the window may move on; 0 = look closer
-	bucket []uint16    // by pair: 1 + index into chains, 0 = none
-	chains [][]literal // literals whose first m bytes end in that pair
+	needles []needle
+	stride  int
+	three   bool   // fours are threes: some needle is that short
+	bits    *bloom // by hash: some needle may have that four; nil = there is no needle
+	slots   []slot // a hash table of the fours of all needles, open addressing
+	mask    uint32 // len(slots) - 1
+	refs    []ref  // what the slots refer to
 }
 
-type literal struct {
-	text string
-	id   int // index in texts
+// bloom has one bit for each value of a hash: 16 KiB, a third of a small
+// first-level cache.
+type bloom [bloomBits / 64]uint64
+
+const bloomBits = 1 << 17
+
+// slot says which needles have a four.
+type slot struct {
+	four     uint32
+	from, to uint32 // in refs; empty = the slot is free
 }
 
-// pairs is the number of entries of the tables: two bytes of seven bits. Bytes
-// that are not ASCII share an entry with one that is, which costs a closer
-// look and no hit.
-const pairs = 1 << 14
+// ref is one needle and where in it the four stands.
+type ref struct {
+	needle int32
+	offset int32
+}
 
-func pair(a, b byte) uint16 { return uint16(a&0x7f) | uint16(b&0x7f)<<7 }
+// foldFour makes letters small, and some other characters others. Needles
+// are compared in full afterwards.
+const foldFour = 0x20202020
 
-// maxWindow keeps shifts in a byte; longer windows gain nothing.
-const maxWindow = 64
+// fourLen is how many bytes a four has.
+const fourLen = 4
 
-// newFilter compiles a set of literals, each of at least two bytes.
-func newFilter(texts []string) *filter {
-	f := &filter{texts: texts}
-	if len(texts) == 0 {
+func foldedFour(b []byte) uint32 { return binary.LittleEndian.Uint32(b) | foldFour }
+
+func fourOf(s string) uint32 {
+	return (uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24) | foldFour
+}
+
+// threeOf is the four of three bytes.
+func threeOf(s string) uint32 {
+	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | foldFour
+}
+
+const threeMask = 0x00ffffff
+
+// hashFour spreads a four over 32 bits; the upper ones are the best.
+func hashFour(g uint32) uint32 { return g * 0x9e3779b1 }
+
+// bloomShift takes a hash to the number of its bit.
+const bloomShift = 32 - 17
+
+// newFilter compiles needles, which are in the window of their text that begins
+// at offset and has stride fours.
+func newFilter(needles []needle, offset []int, stride int, three bool) *filter {
+	f := &filter{needles: needles, stride: stride, three: three}
+	if len(needles) == 0 {
 		return f
 	}
-	f.m = min(shortest(texts), maxWindow)
-	f.shift = make([]uint8, pairs)
-	f.bucket = make([]uint16, pairs)
-	for i := range f.shift {
-		f.shift[i] = uint8(f.m - 1)
+	by := map[uint32][]ref{}
+	var order []uint32
+	for i, n := range needles {
+		for j := range stride {
+			g := n.four(offset[i]+j, three)
+			if by[g] == nil {
+				order = append(order, g)
+			}
+			by[g] = append(by[g], ref{int32(i), int32(offset[i] + j)})
+		}
 	}
-	for id, t := range texts {
-		for j := 1; j < f.m; j++ {
-			h := pair(t[j-1], t[j])
-			f.shift[h] = min(f.shift[h], uint8(f.m-1-j))
+	size := 16
+	for size < 2*len(order) {
+		size *= 2
+	}
+	f.bits, f.slots, f.mask = new(bloom), make([]slot, size), uint32(size-1)
+	for _, g := range order {
+		h := hashFour(g)
+		f.bits[h>>bloomShift>>6] |= 1 << (h >> bloomShift & 63)
+		i := h >> 8 & f.mask
+		for f.slots[i].to != 0 {
+			i = (i + 1) & f.mask
 		}
-		h := pair(t[f.m-2], t[f.m-1])
-		if f.bucket[h] == 0 {
-			f.chains = append(f.chains, nil)
-			f.bucket[h] = uint16(len(f.chains))
-		}
-		chain := &f.chains[f.bucket[h]-1]
-		*chain = append(*chain, literal{t, id})
+		from := uint32(len(f.refs))
+		f.refs = append(f.refs, by[g]...)
+		f.slots[i] = slot{g, from, uint32(len(f.refs))}
 	}
 	return f
 }
 
-// next returns where in b, at or after from, some literal begins, or -1.
-func (f *filter) next(b []byte, from int) int {
-	if f.m == 0 {
-		return -1
+// four returns the needle's four, or three, at byte i.
+func (n needle) four(i int, three bool) uint32 {
+	if three {
+		return threeOf(n.text[i:])
 	}
-	shift := f.shift[:pairs]
-	for i := from + f.m - 1; i < len(b); {
-		h := pair(b[i-1], b[i])
-		if s := shift[h]; s > 0 {
-			i += int(s)
-			continue
-		}
-		at := i - f.m + 1
-		for _, l := range f.chains[f.bucket[h]-1] {
-			if len(b)-at >= len(l.text) && string(b[at:at+len(l.text)]) == l.text {
-				return at
-			}
-		}
-		i++
-	}
-	return -1
+	return fourOf(n.text[i:])
 }
 
-// all calls yield with the index of each literal that begins in b at or after
-// from, as often as it does.
-func (f *filter) all(b []byte, from int, yield func(id int)) {
-	if f.m == 0 {
-		return
+// next returns the first place at or after i, in steps of stride, where a four
+// stands that some needle may have, and the needles that do; or -1.
+func (f *filter) next(b []byte, i int) (int, []ref) {
+	if f.bits == nil {
+		return -1, nil
 	}
-	for i := from + f.m - 1; i < len(b); {
-		h := pair(b[i-1], b[i])
-		if s := f.shift[h]; s > 0 {
-			i += int(s)
+	bits, step := f.bits, f.stride
+	mask := ^uint32(0)
+	if f.three {
+		mask = threeMask | foldFour
+	}
+	for ; i+fourLen <= len(b); i += step {
+		g := foldedFour(b[i:]) & mask
+		h := hashFour(g) >> bloomShift
+		if bits[h>>6]>>(h&63)&1 == 0 {
 			continue
 		}
-		at := i - f.m + 1
-		for _, l := range f.chains[f.bucket[h]-1] {
-			if len(b)-at >= len(l.text) && string(b[at:at+len(l.text)]) == l.text {
-				yield(l.id)
-			}
+		if rs := f.find(g); rs != nil {
+			return i, rs
 		}
-		i++
+	}
+	// The last three bytes.
+	if f.three && i+fourLen-1 == len(b) {
+		if rs := f.find(threeOf(string(b[i:]))); rs != nil {
+			return i, rs
+		}
+	}
+	return -1, nil
+}
+
+// find returns the needles that have a four.
+func (f *filter) find(g uint32) []ref {
+	for i := hashFour(g) >> 8 & f.mask; ; i = (i + 1) & f.mask {
+		s := &f.slots[i]
+		if s.to == 0 {
+			return nil
+		}
+		if s.four == g {
+			return f.refs[s.from:s.to]
+		}
 	}
 }

@@ -23,6 +23,10 @@ func TestParseHeader(t *testing.T) {
 		{"2026-11-21T08:00:00.123456+0100 h sshd[12]: hello", "h", "sshd", "12", "hello"},
 		{"2026-11-21 08:00:00,123 h sshd[12]: hello", "h", "sshd", "12", "hello"},
 		{"Sat 2026-11-21 08:00:00 CET h sshd[12]: hello", "h", "sshd", "12", "hello"},
+		{"Sat 2026-11-21 08:00:00 XYZT h sshd[12]: hello", "h", "sshd", "12", "hello"},
+		{"Sat 2026-11-21 08:00:00 -03 h sshd[12]: hello", "h", "sshd", "12", "hello"},
+		{"Sat 2026-11-21 08:00:00 h sshd[12]: hello", "h", "sshd", "12", "hello"},
+		{"2026-11-21 08:00:00 XYZT sshd[12]: hello", "XYZT", "sshd", "12", "hello"},
 		{"1795244400.123456 h sshd[12]: hello", "h", "sshd", "12", "hello"},
 		{"2026-11-21T08:00:00Z Failed password for root", "", "", "", "Failed password for root"},
 		// RFC 5424

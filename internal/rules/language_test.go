@@ -6,26 +6,33 @@ import (
 	"testing"
 )
 
-// The example of the manual is a rule that passes its own test.
-func TestManualExample(t *testing.T) {
-	b, err := os.ReadFile("LANGUAGE.md")
+// The examples of the manual are rules that pass their own tests.
+func TestManualExamples(t *testing.T) {
+	b, err := os.ReadFile("../../docs/rules.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, ok := strings.Cut(string(b), "```yaml\n")
-	src, _, ok2 := strings.Cut(rest, "```\n")
-	if !ok || !ok2 {
-		t.Fatal("no example")
+	examples := 0
+	for rest := string(b); ; examples++ {
+		_, after, ok := strings.Cut(rest, "```yaml\n")
+		src, after, ok2 := strings.Cut(after, "```\n")
+		if rest = after; !ok || !ok2 {
+			break
+		}
+		r, err := Parse("rules.md", []byte(src))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range r.Test() {
+			t.Errorf("%s: %s", r.Name, f)
+		}
+		for _, m := range Lint(r) {
+			t.Errorf("%s: %s", r.Name, m)
+		}
+		roundTrip(t, r)
 	}
-	r, err := Parse("LANGUAGE.md", []byte(src))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range r.Test() {
-		t.Error(f)
-	}
-	for _, m := range Lint(r) {
-		t.Error(m)
+	if examples != 3 {
+		t.Errorf("%d examples", examples)
 	}
 	for _, m := range Macros() {
 		if !strings.Contains(string(b), "| `<"+m.Name+">` |") {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp/syntax"
 	"slices"
+	"strings"
 )
 
 // Remark is something about a rule that is allowed but unwise.
@@ -29,7 +30,7 @@ const cutLine = 256
 // patterns that count: a stranger who chooses what stands before the address,
 // a name or a path, must not be able to put another address in its place.
 func Lint(r *Rule) (out []Remark) {
-	if len(r.Programs) == 0 {
+	if len(r.Programs) == 0 && r.format == FormatSyslog {
 		out = append(out, Remark{"", "the rule reads the lines of every program", "name those that write them: programs: [sshd]"})
 	}
 	if len(r.Sources.Files)+len(r.Sources.Journal) == 0 {
@@ -49,10 +50,41 @@ func lintPattern(r *Rule, p *Pattern) (out []Remark) {
 	if !slices.ContainsFunc(r.Samples, func(s Sample) bool { return s.Expect != nil && s.Expect.Pattern == p.Name }) {
 		say("no sample shows it", "add a line that a real program wrote")
 	}
-	if len(p.anyOf) == 0 {
-		say("no text is in all messages that it matches, so each line must be tried", fmt.Sprintf("write at least %d letters that are always there", minLiteral))
+	if len(p.needs) == 0 {
+		say("no text is in all messages that it matches, so each line must be tried", fmt.Sprintf("write at least %d letters that are always there", minNeedle))
 	}
-	s := shapeOf(p.expr)
+	if path := p.Fields.over(r.Fields).Addr; forgedField(path) {
+		say(fmt.Sprintf("the address is that of %s, which anyone can send", path), "take that of the peer, and write via: "+path)
+	}
+	for _, expr := range p.addrExprs() {
+		out = append(out, lintSafety(p, expr)...)
+	}
+	return out
+}
+
+// forgedField reports whether a path names a header field of the request.
+func forgedField(path string) bool {
+	path = strings.ToLower(path)
+	return slices.ContainsFunc([]string{"forwarded", "real-ip", "real_ip", "client-ip", "headers."}, func(s string) bool { return strings.Contains(path, s) })
+}
+
+// addrExprs returns the expressions that take the address out of a text.
+func (p *Pattern) addrExprs() (out []string) {
+	if p.Match != "" {
+		return []string{p.expr}
+	}
+	for _, c := range p.conds {
+		if c.groups.addr > 0 {
+			out = append(out, c.re.String())
+		}
+	}
+	return out
+}
+
+// lintSafety looks for text that a stranger may choose around the address.
+func lintSafety(p *Pattern, expr string) (out []Remark) {
+	say := func(problem, hint string) { out = append(out, Remark{p.Name, problem, hint}) }
+	s := shapeOf(expr)
 	if !s.begins {
 		say("it may match in the middle of a message", "begin it with ^")
 	}
@@ -62,7 +94,7 @@ func lintPattern(r *Rule, p *Pattern) (out []Remark) {
 		say("free text stands before <addr> and behind it: whoever writes both can put another address there", "write [^ ]+ in place of free text on one side, or split the pattern")
 	case !s.ends:
 		say("free text stands before <addr>, and the end is open: an address in that text is taken", "end it with $, or write [^ ]+ in place of the free text")
-	case p.longest >= cutLine:
+	case p.longest >= cutLine && p.Match != "":
 		say("free text stands before <addr>: in a message that was cut, an address in that text comes last", fmt.Sprintf("set longest to less than %d", cutLine))
 	}
 	return out
@@ -106,6 +138,8 @@ func hasAddr(re *syntax.Regexp) bool {
 // free reports whether a part can match text with spaces of any length.
 func free(re *syntax.Regexp) bool {
 	switch re.Op {
+	case syntax.OpCapture:
+		return re.Name != "time" && free(re.Sub[0]) // a date is the program's own
 	case syntax.OpStar, syntax.OpPlus:
 		return takesSpace(re.Sub[0])
 	case syntax.OpRepeat:

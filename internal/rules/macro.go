@@ -26,6 +26,8 @@ var macros = [...]Macro{
 	{"user", `(?P<user>.*)`, "any text, as much as fits: the account that was tried"},
 	{"port", `(?P<port>[0-9]+)`, "a port number: theirs"},
 	{"session", `(?P<session>[^ ]+)`, "text without spaces that joins the lines of one connection"},
+	{"via", `(?P<via>[^"]*)`, "any text without \": addresses as X-Forwarded-For has them, whom a proxy speaks for"},
+	{"time", `(?P<time>[0-9A-Za-z@:.,+/ -]{8,40}?)`, "a date, where it does not stand before the message"},
 	{"host", `[0-9A-Za-z_.:%-]+`, "a host name or an address that is of no interest"},
 	{"number", `[0-9]+`, "decimal digits"},
 	{"word", `[^ ]+`, "text without spaces"},
@@ -33,7 +35,7 @@ var macros = [...]Macro{
 }
 
 // groups says which group of a compiled pattern is what; 0 = there is none.
-type groups struct{ addr, user, port, session int }
+type groups struct{ addr, user, port, session, via, time int }
 
 var macroRef = regexp.MustCompile(`(\(\?P?)?<([A-Za-z_][A-Za-z0-9_-]*)>`)
 
@@ -76,25 +78,35 @@ func expand(match string) (string, error) {
 	return b.String(), nil
 }
 
-// compile makes the pattern ready to match. Its errors are of type *exprError.
+// compile makes the pattern ready to match a message. Its errors are of type
+// *exprError.
 func (p *Pattern) compile() error {
-	expr, err := expand(p.Match)
+	expr, re, g, err := compileExpr(p.Match)
 	if err != nil {
 		return err
 	}
-	re, err := regexp.Compile(expr)
-	if err != nil {
+	p.expr, p.re, p.groups = expr, re, g
+	p.clues = []string{expr}
+	return nil
+}
+
+// compileExpr reads an expression with its macros. Its errors are of type
+// *exprError.
+func compileExpr(match string) (expr string, re *regexp.Regexp, g groups, err error) {
+	if expr, err = expand(match); err != nil {
+		return "", nil, g, err
+	}
+	if re, err = regexp.Compile(expr); err != nil {
 		at, problem := 0, err.Error()
 		if se, ok := errors.AsType[*syntax.Error](err); ok {
 			problem = "bad expression: " + se.Code.String()
-			if i := strings.LastIndex(p.Match, se.Expr); i >= 0 && se.Expr != "" {
+			if i := strings.LastIndex(match, se.Expr); i >= 0 && se.Expr != "" {
 				at = i
 				problem += ": " + se.Expr
 			}
 		}
-		return &exprError{at, problem, "expressions are RE2: no look-around, no back-references"}
+		return "", nil, g, &exprError{at, problem, "expressions are RE2: no look-around, no back-references"}
 	}
-	var g groups
 	for i, name := range re.SubexpNames() {
 		var at *int
 		switch name {
@@ -108,16 +120,19 @@ func (p *Pattern) compile() error {
 			at = &g.port
 		case "session":
 			at = &g.session
+		case "via":
+			at = &g.via
+		case "time":
+			at = &g.time
 		default:
-			return &exprError{max(0, strings.Index(p.Match, "<"+name+">")), fmt.Sprintf("unknown group %q", name), "groups are addr, user, port and session; write (?:…) for a group that keeps nothing"}
+			return "", nil, g, &exprError{max(0, strings.Index(match, "<"+name+">")), fmt.Sprintf("unknown group %q", name), "groups are addr, user, port, session, via and time; write (?:…) for a group that keeps nothing"}
 		}
 		if *at != 0 {
-			return &exprError{max(0, strings.LastIndex(p.Match, "<"+name+">")), fmt.Sprintf("<%s> is there twice", name), "only one can be kept: write the alternatives around one <" + name + ">"}
+			return "", nil, g, &exprError{max(0, strings.LastIndex(match, "<"+name+">")), fmt.Sprintf("<%s> is there twice", name), "only one can be kept: write the alternatives around one <" + name + ">"}
 		}
 		*at = i
 	}
-	p.expr, p.re, p.groups, p.anyOf = expr, re, g, required(expr)
-	return nil
+	return expr, re, g, nil
 }
 
 // Adhoc makes a rule of one pattern from an expression that a person typed.

@@ -1,66 +1,103 @@
 package rules
 
 import (
+	"net/netip"
 	"slices"
+	"sync"
 	"time"
+	"weak"
 )
 
 // Options say how a Matcher works.
 type Options struct {
-	// Naive tries each pattern on each line and uses no literal filter. It is
-	// slow and gives the same hits: the oracle of the tests.
+	// Naive tries each pattern on each line with package regexp, and uses no
+	// filter. It is slow and gives the same hits: the oracle of the tests.
 	Naive bool
 }
 
-// Matcher is any number of rules, ready to run over logs. It is immutable and
-// safe for concurrent use; what belongs to one source lives in a Scanner.
+// Matcher is any number of rules, ready to run over logs. It is safe for
+// concurrent use; what belongs to one source lives in a Scanner.
 type Matcher struct {
-	rules  []*Rule
-	naive  bool
-	filter *filter
-	owners [][]int // by literal: the entries that it may mean, ascending
-	always []int   // entries of which no literal is known, ascending
-	all    []int   // every entry
-	table  []entry // every pattern of every rule, in order
+	rules    []*Rule
+	naive    bool
+	table    []entry             // every pattern of every rule, in order
+	needles  []needle            // of all clauses of the table, each once
+	programs map[string][]uint64 // by program that some rule reads: the entries of the rules that read it, as bits
+	others   []uint64            // the same for every other program
+	first    *plan               // for a source of which nothing is known
+
+	samples sync.Pool // of *sample
+
+	mu    sync.Mutex
+	plans []weak.Pointer[plan] // that scanners may be using
 }
 
 // entry is one pattern of one rule.
 type entry struct {
 	rule    int // index in rules
 	pattern *Pattern
+	clauses []indexed
 }
+
+// indexed is a clause, its needles as indices into Matcher.needles.
+type indexed struct{ needles []int32 }
 
 // NewMatcher compiles rules. A line can hit several rules, once each: the
 // first pattern of a rule that matches wins.
 func NewMatcher(rs []*Rule, o Options) *Matcher {
 	m := &Matcher{rules: slices.Clone(rs), naive: o.Naive}
-	ids := map[string]int{}
-	var texts []string
+	ids := map[needle]int32{}
 	for ri, r := range m.rules {
 		for pi := range r.Patterns {
 			p := &r.Patterns[pi]
-			e := len(m.table)
-			m.table = append(m.table, entry{ri, p})
-			m.all = append(m.all, e)
-			if len(p.anyOf) == 0 {
-				m.always = append(m.always, e)
-			}
-			for _, t := range p.anyOf {
-				id, ok := ids[t]
-				if !ok {
-					id = len(texts)
-					ids[t] = id
-					texts = append(texts, t)
-					m.owners = append(m.owners, nil)
+			e := entry{rule: ri, pattern: p}
+			for _, c := range p.needs {
+				x := indexed{}
+				for _, n := range c {
+					id, ok := ids[n]
+					if !ok {
+						id = int32(len(m.needles))
+						ids[n] = id
+						m.needles = append(m.needles, n)
+					}
+					x.needles = append(x.needles, id)
 				}
-				if !slices.Contains(m.owners[id], e) {
-					m.owners[id] = append(m.owners[id], e)
-				}
+				e.clauses = append(e.clauses, x)
 			}
+			m.table = append(m.table, e)
 		}
 	}
-	m.filter = newFilter(texts)
+	m.sortPrograms()
+	if !m.naive {
+		s := &sample{}
+		m.first = m.compile(m.draw(s, m.odds(s)))
+	}
 	return m
+}
+
+// words is how many words have a bit for each entry.
+func (m *Matcher) words() int { return (len(m.table) + 63) / 64 }
+
+// sortPrograms fills in which entries read which programs.
+func (m *Matcher) sortPrograms() {
+	m.programs, m.others = map[string][]uint64{}, make([]uint64, m.words())
+	for _, r := range m.rules {
+		for _, p := range r.Programs {
+			m.programs[p] = make([]uint64, m.words())
+		}
+	}
+	for i, e := range m.table {
+		// Of a plain line nobody knows yet whether its tag is one.
+		if r := m.rules[e.rule]; len(r.Programs) == 0 || r.format == FormatPlain {
+			m.others[i>>6] |= 1 << (i & 63)
+			for _, bits := range m.programs {
+				bits[i>>6] |= 1 << (i & 63)
+			}
+		}
+		for _, p := range m.rules[e.rule].Programs {
+			m.programs[p][i>>6] |= 1 << (i & 63)
+		}
+	}
 }
 
 // Rules returns the rules of the matcher, in order. The caller must not change
@@ -75,6 +112,17 @@ type SourceOptions struct {
 	// header. By default it does not: what a daemon writes to standard error
 	// often has line ends in it that its peers chose, as with sshd -e.
 	Trusted bool
+	// Format takes the place of a rule's for the lines of this source, where
+	// both are of FormatSyslog or FormatPlain; FormatUnset = as the rules say.
+	Format Format
+	// Wrapper is what stands around each line: see DetectWrapper.
+	Wrapper Wrapper
+	// TrustedProxies are those that speak for others: where the peer of a line
+	// is one of them, the address is that of the client which the line says it
+	// spoke for, and where it says none there is no hit. For an access log this
+	// vouches that what is in quotation marks behind the agent is
+	// X-Forwarded-For or Forwarded.
+	TrustedProxies []netip.Prefix
 }
 
 // Scanner returns a Scanner for one source.
@@ -82,5 +130,53 @@ func (m *Matcher) Scanner(o SourceOptions) *Scanner {
 	if o.Zone == nil {
 		o.Zone = time.Local
 	}
-	return &Scanner{m: m, clock: clock{zone: o.Zone}, trusted: o.Trusted, seen: make([]uint64, (len(m.table)+63)/64)}
+	s := &Scanner{m: m, clock: clock{zone: o.Zone}, trusted: o.Trusted, seen: make([]uint64, m.words())}
+	s.reader.open(m.rules, o)
+	if o.Wrapper != WrapperNone {
+		s.unwrapper = &unwrapper{kind: o.Wrapper}
+	}
+	if !m.naive {
+		s.use(m.first)
+	}
+	return s
+}
+
+// enough is how much cheaper a new plan must be to take the place of one that
+// was drawn from a sample too.
+const enough = 0.9
+
+// maxPlans bounds the plans of a matcher that are in use at a time: each has
+// some tens of kilobytes.
+const maxPlans = 16
+
+// planFor returns a plan for a source that is like the sample: the one that it
+// has unless another is clearly better, one that another source has rather than
+// a new one.
+func (m *Matcher) planFor(s *sample, now *plan) *plan {
+	odds := m.odds(s)
+	d := m.draw(s, odds)
+	price, least := m.price(&d, s, odds), m.price(&now.draft, s, odds)
+	if now != m.first {
+		least *= enough
+	}
+	if price >= least {
+		return now
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.plans = slices.DeleteFunc(m.plans, func(w weak.Pointer[plan]) bool { return w.Value() == nil })
+	best := now
+	for _, w := range m.plans {
+		if p := w.Value(); p != nil {
+			if x := m.price(&p.draft, s, odds); x < least {
+				best, least = p, x
+			}
+		}
+	}
+	if best != now && price > enough*least || len(m.plans) >= maxPlans {
+		return best
+	}
+	p := m.compile(d)
+	m.plans = append(m.plans, weak.Make(p))
+	return p
 }

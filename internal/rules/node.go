@@ -7,6 +7,8 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
+
+	"gatehouse/internal/gate"
 )
 
 // field is one key that a mapping may have.
@@ -116,6 +118,52 @@ func (d *document) number(n ast.Node, what string, lo, hi int) int {
 	}
 	d.failAt(tokenOf(n), fmt.Sprintf("%s is a whole number from %d to %d", what, lo, hi), "")
 	return 0
+}
+
+// yes reads true or false.
+func (d *document) yes(n ast.Node, what string) bool {
+	if b, ok := n.(*ast.BoolNode); ok {
+		return b.Value
+	}
+	d.failAt(tokenOf(n), fmt.Sprintf("%s is true or false, not %s", what, kindOf(n)), "")
+	return false
+}
+
+// pair is one key of a mapping and its value.
+type pair struct {
+	key   string
+	at    *token.Token // of the key
+	value ast.Node
+}
+
+// pairs returns what a mapping holds whose keys are not known beforehand, each
+// key at most once.
+func (d *document) pairs(n ast.Node, what string) (out []pair) {
+	var all []*ast.MappingValueNode
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		all = n.Values
+	case *ast.MappingValueNode:
+		all = []*ast.MappingValueNode{n}
+	default:
+		d.failAt(tokenOf(n), fmt.Sprintf("%s is written as key: value, not as %s", what, kindOf(n)), "")
+		return nil
+	}
+	for _, v := range all {
+		t := tokenOf(v.Key)
+		key, ok := v.Key.(*ast.StringNode)
+		switch {
+		case !ok:
+			d.failAt(t, "a key here is a word", "put it in quotes")
+		case slices.ContainsFunc(out, func(p pair) bool { return p.key == key.Value }):
+			d.failAt(t, fmt.Sprintf("%s is there twice", gate.Quote(key.Value, 64)), "keep one")
+		case isNull(v.Value):
+			d.failAt(t, fmt.Sprintf("%s has no value", gate.Quote(key.Value, 64)), "write one, or leave the key out")
+		default:
+			out = append(out, pair{key.Value, t, v.Value})
+		}
+	}
+	return out
 }
 
 // lines reads a list of texts of one line each.

@@ -29,27 +29,42 @@ func Parse(file string, src []byte) (*Rule, error) {
 
 // rule is the table of a rule's keys.
 func (d *document) rule(n ast.Node, r *Rule) {
+	var patterns, fields, samples ast.Node // what they may say depends on the format, which may come later
 	d.mapping(n, "a rule",
 		field{"rule", true, func(n ast.Node) { r.Name = d.name(n, "the name of a rule") }},
 		field{"title", true, func(n ast.Node) { r.Title, _ = d.line(n, "title") }},
 		field{"doc", false, func(n ast.Node) { r.Doc, _ = d.text(n, "doc") }},
 		field{"service", false, func(n ast.Node) { r.Service = d.name(n, "the name of a service") }},
 		field{"ports", false, func(n ast.Node) { r.Ports = d.ports(n) }},
-		field{"evidence", true, func(n ast.Node) {
-			r.Evidence = gate.Evidence(1 + d.choice(n, "a class of evidence", gate.Forgeable.String(), gate.Proven.String()))
-		}},
+		field{"evidence", true, func(n ast.Node) { r.Evidence = d.evidence(n) }},
 		field{"programs", false, func(n ast.Node) { r.Programs = d.programs(n) }},
 		field{"sources", false, func(n ast.Node) { d.sources(n, &r.Sources) }},
 		field{"threshold", false, func(n ast.Node) { r.Threshold = d.threshold(n) }},
 		field{"session", false, func(n ast.Node) { r.Session = d.session(n) }},
 		field{"longest", false, func(n ast.Node) { r.Longest = d.number(n, "longest", 1, MaxLine) }},
-		field{"patterns", true, func(n ast.Node) { d.patterns(n, r) }},
-		field{"samples", false, func(n ast.Node) {
-			for _, item := range d.items(n) {
-				r.Samples = append(r.Samples, d.sample(item))
-			}
+		field{"format", false, func(n ast.Node) {
+			r.Format = Format(1 + d.choice(n, "a format", formatNames[1:]...))
 		}},
+		field{"continues", false, func(n ast.Node) { r.Continues = d.yes(n, "continues") }},
+		field{"fields", false, func(n ast.Node) { fields = n }},
+		field{"patterns", true, func(n ast.Node) { patterns = n }},
+		field{"samples", false, func(n ast.Node) { samples = n }},
 	)
+	if fields != nil {
+		r.Fields = d.fields(fields, r)
+	}
+	if patterns != nil {
+		d.patterns(patterns, r)
+	}
+	if samples != nil {
+		for _, item := range d.items(samples) {
+			r.Samples = append(r.Samples, d.sample(item, r))
+		}
+	}
+	if r.Continues && r.Format != FormatPlain {
+		line, col := d.find("continues:")
+		d.fail(line, col, "continues goes with format: plain only", "")
+	}
 	if len(d.errs) == 0 {
 		d.expected(r)
 	}
@@ -63,6 +78,10 @@ func (d *document) name(n ast.Node, what string) string {
 		return ""
 	}
 	return s
+}
+
+func (d *document) evidence(n ast.Node) gate.Evidence {
+	return gate.Evidence(1 + d.choice(n, "a class of evidence", gate.Forgeable.String(), gate.Proven.String()))
 }
 
 func (d *document) ports(n ast.Node) gate.Ports {
@@ -121,7 +140,7 @@ func (d *document) session(n ast.Node) Session {
 
 func (d *document) patterns(n ast.Node, r *Rule) {
 	for _, item := range d.items(n) {
-		p := d.pattern(item)
+		p := d.pattern(item, r)
 		if p.Name != "" && r.PatternNamed(p.Name) != nil {
 			d.failAt(tokenOf(item), fmt.Sprintf("the pattern %s is there twice", p.Name), "each pattern has its own name")
 		}
@@ -130,13 +149,14 @@ func (d *document) patterns(n ast.Node, r *Rule) {
 	if len(r.Patterns) == 0 {
 		d.failAt(tokenOf(n), "a rule needs at least one pattern", "")
 	}
+	d.paths(n, r)
 }
 
 // classes are those that a pattern may have.
 var classes = [...]gate.Class{gate.ClassFailure, gate.ClassHint, gate.ClassKey, gate.ClassSuccess, gate.ClassInfo}
 
-func (d *document) pattern(n ast.Node) (p Pattern) {
-	var match ast.Node
+func (d *document) pattern(n ast.Node, r *Rule) (p Pattern) {
+	var match, where ast.Node
 	d.mapping(n, "a pattern",
 		field{"name", true, func(n ast.Node) { p.Name = d.name(n, "the name of a pattern") }},
 		field{"class", true, func(n ast.Node) {
@@ -148,22 +168,43 @@ func (d *document) pattern(n ast.Node) (p Pattern) {
 				p.Class = classes[i]
 			}
 		}},
-		field{"match", true, func(n ast.Node) { p.Match, _ = d.line(n, "match"); match = n }},
+		field{"match", !r.Format.hasFields(), func(n ast.Node) { p.Match, _ = d.line(n, "match"); match = n }},
+		field{"where", r.Format.hasFields(), func(n ast.Node) { where = n }},
+		field{"fields", false, func(n ast.Node) { p.Fields = d.fields(n, r) }},
 		field{"reads", false, func(n ast.Node) { p.Reads, _ = d.line(n, "reads") }},
 		field{"session", false, func(n ast.Node) { p.Session = d.session(n) }},
 		field{"longest", false, func(n ast.Node) { p.Longest = d.number(n, "longest", 1, MaxLine) }},
+		field{"evidence", false, func(n ast.Node) { p.Evidence = d.evidence(n) }},
+		field{"service", false, func(n ast.Node) { p.Service = d.name(n, "the name of a service") }},
+		field{"ports", false, func(n ast.Node) { p.Ports = d.ports(n) }},
 	)
-	if p.Match == "" {
-		return p
-	}
-	if err := p.compile(); err != nil {
-		e := err.(*exprError)
-		line, col := d.within(match, p.Match, e.at)
-		d.fail(line, col, e.problem, e.hint)
-	} else if p.groups.addr == 0 {
-		d.failAt(tokenOf(match), "the expression has no <addr>", "a pattern must say who it was")
+	switch {
+	case r.Format.hasFields() && match != nil:
+		d.failAt(tokenOf(match), fmt.Sprintf("match does not go with format: %s", r.Format), "write conditions on its fields: where: {FIELD: EXPRESSION}")
+	case !r.Format.hasFields() && where != nil:
+		d.failAt(tokenOf(where), "where goes with format: access and json only", "write match: EXPRESSION")
+	case where != nil:
+		d.where(where, r, &p)
+	case p.Match != "":
+		d.match(match, &p)
 	}
 	return p
+}
+
+// match compiles the expression of a pattern.
+func (d *document) match(n ast.Node, p *Pattern) {
+	if err := p.compile(); err != nil {
+		d.failWithin(n, p.Match, err)
+	} else if p.groups.addr == 0 {
+		d.failAt(tokenOf(n), "the expression has no <addr>", "a pattern must say who it was")
+	}
+}
+
+// failWithin records an *exprError of a text.
+func (d *document) failWithin(n ast.Node, text string, err error) {
+	e := err.(*exprError)
+	line, col := d.within(n, text, e.at)
+	d.fail(line, col, e.problem, e.hint)
 }
 
 // within returns the place of byte at of a text in the file, or of the text's
@@ -181,13 +222,17 @@ func (d *document) within(n ast.Node, text string, at int) (line, col int) {
 	return line, col
 }
 
-func (d *document) sample(n ast.Node) (s Sample) {
+func (d *document) sample(n ast.Node, r *Rule) (s Sample) {
 	var none bool
 	d.mapping(n, "a sample",
 		field{"line", true, func(n ast.Node) {
 			// A raw line may end in a carriage return.
-			if s.Line, _ = d.text(n, "line"); s.Line == "" || strings.Contains(s.Line, "\n") {
+			s.Line, _ = d.text(n, "line")
+			switch lines := strings.Count(s.Line, "\n") + 1; {
+			case s.Line == "" || lines > 1 && !r.Continues:
 				d.failAt(tokenOf(n), "line is one line, and not empty", "")
+			case lines > maxBack:
+				d.failAt(tokenOf(n), fmt.Sprintf("a sample has at most %d lines", maxBack), "")
 			}
 		}},
 		field{"expect", true, func(n ast.Node) {

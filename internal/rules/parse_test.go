@@ -37,6 +37,11 @@ func problems(err error) (out []*SyntaxError) {
 	return nil
 }
 
+// withFields is a rule of a format with these conditions.
+func withFields(format, where string) string {
+	return "rule: x\ntitle: X\nevidence: proven\nformat: " + format + "\npatterns:\n  - {name: a, class: failure,\n    where: " + where + "}\n"
+}
+
 func TestParseErrors(t *testing.T) {
 	edit := func(old, new string) string {
 		if !strings.Contains(good, old) {
@@ -57,7 +62,7 @@ func TestParseErrors(t *testing.T) {
 		{"not utf-8", "rule: \xff\n", []string{"1:1: the file is not UTF-8 | save it as UTF-8"}},
 		{"control character", "rule: a\x01\n", []string{`1:8: the character U+0001 is not allowed | write it as \x.. in double quotes`}},
 		{"unknown key", edit("title", "titel"), []string{"1:1: a rule lacks title | ", `2:1: unknown key "titel" in a rule | did you mean title?`}},
-		{"key of a later language", edit("evidence", "dns: yes\nevidence"), []string{`3:1: unknown key "dns" in a rule | known are rule, title, doc, service, ports, evidence, programs, sources, threshold, session, longest, patterns, samples`}},
+		{"key of a later language", edit("evidence", "dns: yes\nevidence"), []string{`3:1: unknown key "dns" in a rule | known are rule, title, doc, service, ports, evidence, programs, sources, threshold, session, longest, format, continues, fields, patterns, samples`}},
 		{"twice", edit("title: X", "title: X\ntitle: Y"), []string{"3:1: title is there twice: first on line 2 | keep one"}},
 		{"no value", edit("title: X", "title:"), []string{"2:1: title has no value | write one, or leave the key out"}},
 		{"bad name", edit("rule: x", "rule: 'a b'"), []string{`1:7: the name of a rule cannot be "a b" | use up to 64 letters, digits, - _ and .`}},
@@ -71,13 +76,13 @@ func TestParseErrors(t *testing.T) {
 		{"bad threshold 2", edit("evidence", "threshold: 5 in 10\nevidence"), []string{`3:12: threshold "5 in 10": "10" is not a duration: the number needs a unit: s, m, h, d or w | `}},
 		{"bad session", edit("evidence", "session: tid\nevidence"), []string{`3:10: "tid" is not a kind of session | did you mean pid?`}},
 		{"bad longest", edit("evidence", "longest: 0\nevidence"), []string{fmt.Sprintf("3:10: longest is a whole number from 1 to %d | ", MaxLine)}},
-		{"no patterns", edit("patterns:\n", "patterns: []\nxs:\n"), []string{"4:11: a rule needs at least one pattern | ", `5:1: unknown key "xs" in a rule | known are rule, title, doc, service, ports, evidence, programs, sources, threshold, session, longest, patterns, samples`}},
+		{"no patterns", edit("patterns:\n", "patterns: []\nxs:\n"), []string{"4:11: a rule needs at least one pattern | ", `5:1: unknown key "xs" in a rule | known are rule, title, doc, service, ports, evidence, programs, sources, threshold, session, longest, format, continues, fields, patterns, samples`}},
 		{"pattern is text", "rule: x\ntitle: X\nevidence: proven\npatterns: [a]\n", []string{"4:12: a pattern is written as key: value, not as a text | "}},
 		{"ask", edit("failure", "ask"), []string{`6:12: "ask" is not a class | known are failure, hint, key, success, info`}},
 		{"bad expression", edit("^bad", "^b(ad"), []string{"7:13: bad expression: missing closing ) | expressions are RE2: no look-around, no back-references"}},
 		{"look-around", edit("^bad", "^(?!x)bad"), []string{"7:14: bad expression: invalid or unsupported Perl syntax: (?! | expressions are RE2: no look-around, no back-references"}},
 		{"unknown macro", edit("<addr>", "<adr>"), []string{"7:23: unknown macro <adr> | did you mean addr?; for the text itself write [<]adr>"}},
-		{"unknown group", edit("<addr>", "(?P<ip>x) <addr>"), []string{`7:26: unknown group "ip" | groups are addr, user, port and session; write (?:…) for a group that keeps nothing`}},
+		{"unknown group", edit("<addr>", "(?P<ip>x) <addr>"), []string{`7:26: unknown group "ip" | groups are addr, user, port, session, via and time; write (?:…) for a group that keeps nothing`}},
 		{"no address", edit("<addr>", "<host>"), []string{"7:12: the expression has no <addr> | a pattern must say who it was"}},
 		{"two addresses", edit("<addr>", "<addr> <addr>"), []string{"7:30: <addr> is there twice | only one can be kept: write the alternatives around one <addr>"}},
 		{"same pattern", good + "  - {name: a, class: hint, match: '<addr>'}\n", []string{"8:6: the pattern a is there twice | each pattern has its own name"}},
@@ -87,6 +92,26 @@ func TestParseErrors(t *testing.T) {
 		{"anchors", edit("title: X", "title: &a X"), []string{"2:8: title is a text, not an anchor or alias | put it in quotes"}},
 		{"tabs", "rule: x\n\ttitle: y\n", []string{"2:1: not valid YAML: found character '\t' that cannot start any token | indent with spaces, and put text with : # < ' in quotes"}},
 		{"unclosed", "rule: [x\n", []string{"1:7: not valid YAML: sequence end token ']' not found | indent with spaces, and put text with : # < ' in quotes"}},
+		{"bad format", edit("evidence", "format: cef\nevidence"), []string{`3:9: "cef" is not a format | known are syslog, plain, access, json`}},
+		{"match of fields", edit("evidence", "format: json\nfields: {addr: ip}\nevidence"), []string{"7:5: a pattern lacks where | ", "9:12: match does not go with format: json | write conditions on its fields: where: {FIELD: EXPRESSION}"}},
+		{"where of a message", edit("match: '^bad from <addr>$'", "where: {a: b}"), []string{"5:5: a pattern lacks match | ", "7:13: where goes with format: access and json only | write match: EXPRESSION"}},
+		{"fields of a message", edit("evidence", "fields: {addr: ip}\nevidence"), []string{"3:10: fields goes with format: json only | the other formats know where their fields are"}},
+		{"continues", edit("evidence", "continues: true\nevidence"), []string{"3:1: continues goes with format: plain only | "}},
+		{"continues what", edit("evidence", "format: plain\ncontinues: 8\nevidence"), []string{"4:12: continues is true or false, not a number | "}},
+		{"no such field", withFields("access", "{staus: 401}"), []string{`7:13: "staus" is not a field of an access log | did you mean status?`}},
+		{"address of an access log", withFields("access", "{path: '<addr>'}"), []string{"7:19: a condition on an access log keeps nothing | who it was and the like are told by its fields: write <any> or (?:…)"}},
+		{"no condition", withFields("access", "{}"), []string{"7:12: a pattern needs at least one condition | write where: {FIELD: EXPRESSION}"}},
+		{"condition is a list", withFields("access", "[a]"), []string{"7:12: where is written as key: value, not as a list | ", "7:12: a pattern needs at least one condition | write where: {FIELD: EXPRESSION}"}},
+		{"condition twice", withFields("access", "{path: a, path: b}"), []string{`7:22: "path" is there twice | keep one`}},
+		{"condition is null", withFields("access", "{path: }"), []string{`7:13: "path" has no value | write one, or leave the key out`, "7:13: a pattern needs at least one condition | write where: {FIELD: EXPRESSION}"}},
+		{"condition of nothing", withFields("access", "{path: []}"), []string{"7:19: a condition has from 1 to 256 values | "}},
+		{"condition is a mapping", withFields("access", "{path: {a: b}}"), []string{"7:20: a condition is a text, not a mapping | put it in quotes"}},
+		{"bad condition", withFields("access", "{path: [a, 'b(c']}"), []string{"7:24: bad expression: missing closing ): b(c | expressions are RE2: no look-around, no back-references"}},
+		{"unusual number", withFields("access", "{status: 0x191}"), []string{`7:21: the number "0x191" is written unusually | write decimal digits`}},
+		{"bad path", withFields("json", "{a..b: x}"), []string{`7:13: "a..b" is not the path of a field | write keys with a dot between them: request.remote_ip`, "7:13: nothing says which field has the address | write fields: {addr: PATH}, or <addr> in a condition"}},
+		{"no address in JSON", withFields("json", "{a: b}"), []string{"7:13: nothing says which field has the address | write fields: {addr: PATH}, or <addr> in a condition"}},
+		{"two addresses in JSON", withFields("json", "{a: '<addr>', b: '<addr>'}"), []string{"7:29: <addr> is there twice | only one can be kept"}},
+		{"bad evidence of a pattern", edit("match", "evidence: none\n    match"), []string{`7:15: "none" is not a class of evidence | known are forgeable, proven`}},
 		{"deep", strings.Repeat("[", 5000), []string{"1:101: too many brackets are open | close them, or put text with brackets in quotes"}},
 		{"huge", strings.Repeat("# comment\n", 100_000), []string{"1:1: the file is longer than 512 KB | is it a rule?"}},
 	}
@@ -185,7 +210,7 @@ func roundTrip(tb testing.TB, r *Rule) {
 		c := *r
 		c.Patterns = nil
 		for _, p := range r.Patterns {
-			c.Patterns = append(c.Patterns, Pattern{Name: p.Name, Class: p.Class, Match: p.Match, Reads: p.Reads, Session: p.Session, Longest: p.Longest})
+			c.Patterns = append(c.Patterns, Pattern{Name: p.Name, Class: p.Class, Match: p.Match, Where: p.Where, Fields: p.Fields, Reads: p.Reads, Session: p.Session, Longest: p.Longest, Evidence: p.Evidence, Service: p.Service, Ports: p.Ports})
 		}
 		return c
 	}
@@ -195,7 +220,8 @@ func roundTrip(tb testing.TB, r *Rule) {
 }
 
 func TestBuiltinRoundTrips(t *testing.T) {
-	for _, r := range Builtin() {
+	more, _ := everyFormat(t)
+	for _, r := range append(Builtin(), more...) {
 		roundTrip(t, r)
 	}
 }
@@ -235,7 +261,8 @@ func FuzzParsedRuleRoundTrips(f *testing.F) {
 	f.Add([]byte(good + "doc: |\n  a\n   b\n\n"))
 	f.Add([]byte(good + "samples:\n  - {line: \"a\\t\\x01\\u2028'\", expect: none, origin: source}\n"))
 	f.Add([]byte(strings.Replace(good, "title: X", `title: "x: # ' \\ <y>"`, 1)))
-	for _, r := range Builtin() {
+	more, _ := everyFormat(f)
+	for _, r := range append(Builtin(), more...) {
 		f.Add(r.YAML())
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {

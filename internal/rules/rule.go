@@ -20,8 +20,14 @@ type Rule struct {
 	Threshold gate.Threshold // when to act; zero = the configured default
 	Session   Session        // what joins the lines of one connection, unless a pattern says otherwise
 	Longest   int            // longer messages, in bytes, never match unless a pattern says otherwise; 0 = MaxLine
+	Format    Format         // how its lines are written; FormatUnset = FormatSyslog
+	Continues bool           // a line without a date belongs to the dated line before it
+	Fields    Fields         // for FormatJSON: where a line has what, unless a pattern says otherwise
 	Patterns  []Pattern      // tried in this order: the first that matches wins
 	Samples   []Sample       // lines with what they must give
+
+	format Format   // in force
+	paths  []string // of the fields that its patterns ask for; for FormatJSON only
 }
 
 // Sources is where the messages of a rule are usually found.
@@ -47,20 +53,32 @@ func (s Session) String() string { return sessionNames[s%Session(len(sessionName
 
 // Pattern is one kind of message.
 type Pattern struct {
-	Name    string     // a gate name, unique within the rule
-	Class   gate.Class // what such a message means for the counting; never ClassNone or ClassAsk
-	Match   string     // the expression as written, macros included
-	Reads   string     // which statement of which program writes the message: "OpenSSH 9.2 auth.c, auth_log"
-	Session Session    // overrides the rule's
-	Longest int        // overrides the rule's; 0 = as the rule says
+	Name     string        // a gate name, unique within the rule
+	Class    gate.Class    // what such a message means for the counting; never ClassNone or ClassAsk
+	Match    string        // the expression as written, macros included; "" where the format has fields
+	Where    []Condition   // all of them must hold; only where the format has fields
+	Fields   Fields        // overrides the rule's; for FormatJSON only
+	Reads    string        // which statement of which program writes the message: "OpenSSH 9.2 auth.c, auth_log"
+	Session  Session       // overrides the rule's
+	Longest  int           // overrides the rule's; 0 = as the rule says
+	Evidence gate.Evidence // overrides the rule's; EvidenceNone = as the rule says
+	Service  string        // overrides the rule's
+	Ports    gate.Ports    // overrides the rule's
 
-	expr    string         // Match with its macros expanded
-	re      *regexp.Regexp // compiled expr
-	groups  groups         // which group of re is what
-	anyOf   []string       // each match contains one of these; empty = nothing is known
-	session Session        // in force
-	longest int            // in force
-	whole   bool           // is tried on the whole line where it does not match the message
+	expr   string         // Match with its macros expanded
+	re     *regexp.Regexp // compiled expr
+	groups groups         // which group of re is what
+	conds  []condition    // Where, compiled
+	places places         // where the fields are; for FormatJSON only
+	// clues are expressions of which each one matches, unanchored, every raw
+	// line that the pattern matches: what the literals are taken from.
+	clues    []string
+	needs    []clause      // taken from the clues
+	exact    *exact        // re, compiled anew; nil where that is
+	session  Session       // in force
+	longest  int           // in force
+	evidence gate.Evidence // in force
+	whole    bool          // is tried on the whole line where it does not match the message
 }
 
 // Origins of a sample.
@@ -97,6 +115,9 @@ func (r *Rule) PatternNamed(name string) *Pattern {
 
 // settle fills in what each pattern takes from its rule.
 func (r *Rule) settle() {
+	if r.format = r.Format; r.format == FormatUnset {
+		r.format = FormatSyslog
+	}
 	for i := range r.Patterns {
 		p := &r.Patterns[i]
 		p.session, p.longest = p.Session, p.Longest
@@ -109,5 +130,10 @@ func (r *Rule) settle() {
 		if p.longest == 0 {
 			p.longest = MaxLine
 		}
+		p.settleMatch()
+		if p.evidence = p.Evidence; p.evidence == gate.EvidenceNone {
+			p.evidence = r.Evidence
+		}
 	}
+	r.settlePaths()
 }

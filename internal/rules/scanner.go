@@ -2,10 +2,8 @@ package rules
 
 import (
 	"bytes"
-	"hash/fnv"
 	"math/bits"
 	"net/netip"
-	"strconv"
 	"time"
 
 	"gatehouse/internal/gate"
@@ -37,7 +35,10 @@ type Hit struct {
 	Evidence gate.Evidence
 	Host     string // who wrote the line; "" where the line does not say, at most 64 bytes
 	Port     uint16 // theirs; 0 = not told
-	Repeat   int    // how often the line stands for: 1, or what `message repeated N times` says, at most 100
+	// Proxy is the trusted proxy that the line came by, and that said that it
+	// spoke for Addr; the zero Addr where none did.
+	Proxy  netip.Addr
+	Repeat int // how often the line stands for: 1, or what `message repeated N times` says, at most 100
 }
 
 // Stats says what a Scan went over.
@@ -45,16 +46,33 @@ type Stats struct {
 	Lines   int // lines in the block, an unfinished last one included
 	Skipped int // of these, longer than MaxLine and not looked at
 	Hits    int // calls of emit
+	// Misfits are lines that had a text that a rule looks for, and are not of
+	// the rule's format: JSON that is not.
+	Misfits int
 }
 
-// Scanner is the state of one source: its zone and the last date that was
-// worked out. It is not for concurrent use.
+// Scanner is the state of one source: its zone, the last date that was worked
+// out, and what it is best to look for. It is not for concurrent use.
 type Scanner struct {
-	m       *Matcher
-	clock   clock
-	trusted bool
-	seen    []uint64 // by entry: candidates of the line at hand
-	hit     Hit
+	m         *Matcher
+	clock     clock
+	trusted   bool
+	plan      *plan
+	habit     habit
+	seen      []uint64 // by entry, as bits: candidates of the line at hand
+	met       []uint32 // by needle of the plan: the last line that had it
+	lineNo    uint32   // of the line at hand, in met
+	finder    finder
+	machine   machine
+	names     names
+	reader    reader     // the line at hand, as the formats of the rules have it
+	unwrapper *unwrapper // nil where lines are as programs wrote them
+	hit       Hit
+}
+
+// use makes the scanner look for what the plan says.
+func (s *Scanner) use(p *plan) {
+	s.plan, s.met, s.lineNo = p, make([]uint32, len(p.all)), 0
 }
 
 // Scan reads whole lines from block, of which the last may lack its newline,
@@ -66,24 +84,26 @@ func (s *Scanner) Scan(block []byte, now time.Time, emit func(*Hit)) Stats {
 	if n := len(block); n > 0 && block[n-1] != '\n' {
 		st.Lines++
 	}
-	st.Skipped = countLong(block)
-	if s.m.naive || len(s.m.always) > 0 {
-		for from := 0; from < len(block); {
-			to := lineEnd(block, from)
-			s.line(block, from, to, from, now, emit, &st)
-			from = to + 1
+	if s.unwrapper != nil {
+		if !s.m.naive {
+			s.study(block)
 		}
+		s.scanWrapped(block, now, emit, &st)
 		return st
 	}
-	for pos := 0; pos < len(block); {
-		at := s.m.filter.next(block, pos)
-		if at < 0 {
-			break
-		}
-		from := bytes.LastIndexByte(block[pos:at], '\n') + 1 + pos
-		to := lineEnd(block, at)
-		s.line(block, from, to, at, now, emit, &st)
-		pos = to + 1
+	st.Skipped = countLong(block)
+	if s.reader.keeps {
+		defer s.reader.past.addBlock(block)
+	}
+	if s.m.naive {
+		s.scanAll(block, now, emit, &st)
+		return st
+	}
+	s.study(block)
+	if len(s.plan.always) > 0 {
+		s.scanEach(block, now, emit, &st)
+	} else {
+		s.scanFound(block, now, emit, &st)
 	}
 	return st
 }
@@ -112,75 +132,59 @@ func countLong(b []byte) (n int) {
 	return n
 }
 
-// line tries one line: block[from:to], in which no literal begins before at.
-func (s *Scanner) line(block []byte, from, to, at int, now time.Time, emit func(*Hit), st *Stats) {
+// line tries the candidates that seen has on one line, block[from:to].
+func (s *Scanner) line(block []byte, from, to int, now time.Time, emit func(*Hit), st *Stats) {
 	line := block[from:to]
-	if len(line) > MaxLine {
+	s.reader.begin(block, from, line)
+	program := s.reader.syslog().program
+	if !s.m.naive && len(program) > 0 && !s.ofProgram(program) {
 		return
 	}
-	if !s.candidates(line, at-from) {
-		return
-	}
-	h := parseHeader(line)
-	message, repeat := cutRepeat(cutEnd(h.message))
-	message = cutEnd(message)
 	taken := -1 // the rule that has its hit
-	wrong := -1 // the rule that is of another program
-	dated := false
+	wrong := -1 // the rule that is of another program, or of another format
 	for w, word := range s.seen {
 		for ; word != 0; word &= word - 1 {
-			e := s.m.table[w<<6+bits.TrailingZeros64(word)]
+			e := &s.m.table[w<<6+bits.TrailingZeros64(word)]
 			if e.rule == taken || e.rule == wrong {
 				continue
 			}
 			r := s.m.rules[e.rule]
-			if !r.takes(h.program) {
+			v := s.reader.view(r)
+			if v == nil || s.m.naive && !r.takes(v.program) {
 				wrong = e.rule
 				continue
 			}
-			if !s.try(e.pattern, message, line) {
+			if !s.tryView(r, e.pattern, v, line) {
 				continue
 			}
 			taken = e.rule
-			if !dated {
-				s.hit.Time, s.hit.Host, dated = s.clock.time(h.stamp, now), clip(h.host, 64), true
-			}
-			s.hit.Rule, s.hit.Pattern, s.hit.Class = r, e.pattern, e.pattern.Class
-			s.hit.Evidence = r.Evidence
-			if len(h.program) == 0 && len(r.Programs) > 0 && !s.trusted {
-				s.hit.Evidence = gate.Forgeable
-			}
-			s.hit.Offset, s.hit.Line, s.hit.Repeat = from, line, repeat
-			if s.hit.Session == 0 && e.pattern.session == SessionPID {
-				s.hit.Session = session(h.pid, h.host)
-			}
+			s.describe(r, e.pattern, v, now)
+			s.hit.Offset, s.hit.Line = from, line
 			st.Hits++
 			emit(&s.hit)
 		}
 	}
+	if taken >= 0 {
+		s.habit.hit++
+	}
+	if s.reader.misfit {
+		st.Misfits++
+	}
 }
 
-// candidates marks in seen the entries that the line may match, and reports
-// whether there is any.
-func (s *Scanner) candidates(line []byte, at int) bool {
-	if s.m.naive {
-		for _, e := range s.m.all {
-			s.seen[e>>6] |= 1 << (e & 63)
-		}
-		return len(s.m.all) > 0
+// ofProgram leaves only those candidates that read lines of this program, and
+// reports whether there are any.
+func (s *Scanner) ofProgram(program []byte) bool {
+	of, ok := s.m.programs[string(program)]
+	if !ok {
+		of = s.m.others
 	}
-	clear(s.seen)
-	for _, e := range s.m.always {
-		s.seen[e>>6] |= 1 << (e & 63)
+	any := uint64(0)
+	for w := range s.seen {
+		s.seen[w] &= of[w]
+		any |= s.seen[w]
 	}
-	found := len(s.m.always) > 0
-	s.m.filter.all(line, at, func(id int) {
-		found = true
-		for _, e := range s.m.owners[id] {
-			s.seen[e>>6] |= 1 << (e & 63)
-		}
-	})
-	return found
+	return any != 0
 }
 
 // takes reports whether the rule reads lines of this program. A line that
@@ -200,21 +204,29 @@ func (r *Rule) takes(program []byte) bool {
 // try matches one pattern and fills in what the message says.
 func (s *Scanner) try(p *Pattern, message, line []byte) bool {
 	if len(message) <= p.longest {
-		if loc := p.re.FindSubmatchIndex(message); loc != nil {
-			return s.read(p, message, loc)
+		if loc := s.search(p.exact, message); loc != nil {
+			return s.take(p, message, loc)
 		}
 	}
 	if p.whole {
-		if loc := p.re.FindSubmatchIndex(line); loc != nil {
-			return s.read(p, line, loc)
+		if loc := s.search(p.exact, line); loc != nil {
+			return s.take(p, line, loc)
 		}
 	}
 	return false
 }
 
-// read takes the fields out of a match. It is false where what stands in place
+// search returns what FindSubmatchIndex does, until the next search.
+func (s *Scanner) search(e *exact, b []byte) []int {
+	if s.m.naive {
+		return e.re.FindSubmatchIndex(b)
+	}
+	return e.find(&s.machine, b)
+}
+
+// take takes the fields out of a match. It is false where what stands in place
 // of the address is none.
-func (s *Scanner) read(p *Pattern, b []byte, loc []int) bool {
+func (s *Scanner) take(p *Pattern, b []byte, loc []int) bool {
 	h := &s.hit
 	h.Addr, h.User, h.Port, h.Session = netip.Addr{}, "", 0, 0
 	if from, to := span(loc, p.groups.addr); from >= 0 {
@@ -227,17 +239,17 @@ func (s *Scanner) read(p *Pattern, b []byte, loc []int) bool {
 		return false
 	}
 	if from, to := span(loc, p.groups.user); from >= 0 {
-		h.User = clip(b[from:to], maxUser)
+		h.User = s.names.user(b[from:to])
 	}
-	if from, to := span(loc, p.groups.port); from >= 0 && to-from <= 5 {
-		if n, err := strconv.ParseUint(string(b[from:to]), 10, 16); err == nil {
+	if from, to := span(loc, p.groups.port); from >= 0 && isDigits(b[from:to]) && to-from <= 5 {
+		if n := number(b[from:to]); n < 1<<16 {
 			h.Port = uint16(n)
 		}
 	}
 	if from, to := span(loc, p.groups.session); from >= 0 {
 		h.Session = session(b[from:to], nil)
 	}
-	return true
+	return s.takeRest(p.groups, b, loc)
 }
 
 // span returns where a group matched, or -1.
@@ -248,8 +260,13 @@ func span(loc []int, group int) (from, to int) {
 	return loc[2*group], loc[2*group+1]
 }
 
-// clip returns at most n bytes of b as a string.
-func clip(b []byte, n int) string { return string(b[:min(len(b), n)]) }
+// number returns the value of at most 19 digits.
+func number(digits []byte) (n uint64) {
+	for _, c := range digits {
+		n = n*10 + uint64(c-'0')
+	}
+	return n
+}
 
 // session returns the number that stands for one connection: a process number
 // in its lower half as it is, the host's name hashed in its upper half; other
@@ -259,16 +276,30 @@ func session(key, host []byte) uint64 {
 		return 0
 	}
 	if isDigits(key) && len(key) <= 9 {
-		n, _ := strconv.ParseUint(string(key), 10, 32)
+		n := number(key)
 		if len(host) > 0 {
-			f := fnv.New32a()
-			f.Write(host)
-			n |= uint64(f.Sum32()) << 32
+			n |= uint64(fnv32(host)) << 32
 		}
 		return n
 	}
-	f := fnv.New64a()
-	f.Write(host)
-	f.Write(key)
-	return f.Sum64()
+	return fnv64(fnv64(fnvBasis, host), key)
+}
+
+// The hash FNV-1a (RFC 9923) with 32 and with 64 bits.
+
+func fnv32(b []byte) uint32 {
+	h := uint32(0x811c9dc5)
+	for _, c := range b {
+		h = (h ^ uint32(c)) * 0x01000193
+	}
+	return h
+}
+
+const fnvBasis = 0xcbf29ce484222325
+
+func fnv64(h uint64, b []byte) uint64 {
+	for _, c := range b {
+		h = (h ^ uint64(c)) * 0x100000001b3
+	}
+	return h
 }

@@ -258,6 +258,7 @@ patterns:
   - {name: told, class: info, match: '^bad <user> from <addr>', reads: y}
   - {name: fine, class: failure, match: '^bad <user> from <addr>$', reads: y, longest: 200}
   - {name: fine2, class: failure, match: '^bad <word> from <addr> for <any>', reads: y}
+  - {name: fine3, class: failure, match: '^at <time>, <addr> for <any>', reads: y}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -289,5 +290,40 @@ patterns:
 	}
 	for name, problems := range got {
 		t.Errorf("%s: %q", name, problems)
+	}
+}
+
+// TestLintFields looks at the rules whose lines have fields.
+func TestLintFields(t *testing.T) {
+	r, err := Parse("x.yaml", []byte(`
+rule: x
+title: X
+evidence: proven
+format: json
+sources: {files: /var/log/x.json}
+fields: {addr: remote_ip}
+patterns:
+  - {name: fine, class: failure, where: {msg: 'refused'}, reads: y}
+  - {name: none, class: failure, where: {msg: '^.'}, reads: y}
+  - {name: open, class: failure, where: {msg: '^bad <user> from <addr>'}, reads: y}
+  - {name: tied, class: failure, where: {msg: '^bad <user> from <addr>$'}, reads: y}
+  - {name: header, class: failure, where: {msg: 'refused'}, reads: y, fields: {addr: request.headers.X-Forwarded-For.0}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, m := range Lint(r) {
+		if m.Problem != "no sample shows it" {
+			got = append(got, m.Pattern+": "+m.Problem)
+		}
+	}
+	want := []string{
+		"none: no text is in all messages that it matches, so each line must be tried",
+		"open: free text stands before <addr>, and the end is open: an address in that text is taken",
+		"header: the address is that of request.headers.X-Forwarded-For.0, which anyone can send",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s", strings.Join(got, "\n"))
 	}
 }

@@ -22,9 +22,23 @@ func scan(tb testing.TB, r *Rule, log []byte, o SourceOptions) (hits []Hit) {
 	return hits
 }
 
+// TestBuiltinRules reads each file by itself, so that one that is being written
+// fails alone: go test -run TestBuiltinRules/NAME.
 func TestBuiltinRules(t *testing.T) {
-	for _, r := range Builtin() {
-		t.Run(r.Name, func(t *testing.T) {
+	files, err := library.ReadDir("library")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		t.Run(strings.TrimSuffix(f.Name(), ".yaml"), func(t *testing.T) {
+			src, err := library.ReadFile("library/" + f.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := Parse("library/"+f.Name(), src)
+			if err != nil {
+				t.Fatal(err)
+			}
 			for _, f := range r.Test() {
 				t.Error(f)
 			}
@@ -34,6 +48,10 @@ func TestBuiltinRules(t *testing.T) {
 			if r.Doc == "" {
 				t.Error("no doc")
 			}
+			if r.Name+".yaml" != f.Name() {
+				t.Errorf("the rule is named %s", r.Name)
+			}
+			roundTrip(t, r)
 		})
 	}
 }

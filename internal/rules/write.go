@@ -24,14 +24,24 @@ func (r *Rule) YAML() []byte {
 	w.text("", "threshold", r.Threshold.String())
 	w.text("", "session", r.Session.String())
 	w.number("", "longest", r.Longest)
+	w.text("", "format", r.Format.String())
+	if r.Continues {
+		w.b.WriteString("continues: true\n")
+	}
+	w.fields("", r.Fields)
 	w.b.WriteString("patterns:\n")
 	for _, p := range r.Patterns {
 		w.text("  - ", "name", p.Name)
 		w.text("    ", "class", p.Class.String())
 		w.text("    ", "match", p.Match)
+		w.where("    ", p.Where)
+		w.fields("    ", p.Fields)
 		w.text("    ", "reads", p.Reads)
 		w.text("    ", "session", p.Session.String())
 		w.number("    ", "longest", p.Longest)
+		w.text("    ", "evidence", p.Evidence.String())
+		w.text("    ", "service", p.Service)
+		w.list("    ", "ports", strings.Fields(p.Ports.String()))
 	}
 	if len(r.Samples) > 0 {
 		w.b.WriteString("samples:\n")
@@ -78,6 +88,32 @@ func (w *writer) list(indent, key string, values []string) {
 		quoted[i] = quote(v)
 	}
 	fmt.Fprintf(&w.b, "%s%s: [%s]\n", indent, key, strings.Join(quoted, ", "))
+}
+
+// fields writes where a line has what.
+func (w *writer) fields(indent string, f Fields) {
+	if f == (Fields{}) {
+		return
+	}
+	fmt.Fprintf(&w.b, "%sfields:\n", indent)
+	f.each(func(i int, path *string) { w.text(indent+"  ", fieldNames[i], *path) })
+}
+
+// where writes conditions.
+func (w *writer) where(indent string, conds []Condition) {
+	if len(conds) == 0 {
+		return
+	}
+	fmt.Fprintf(&w.b, "%swhere:\n", indent)
+	for _, c := range conds {
+		values := make([]string, len(c.Values))
+		for i, v := range c.Values {
+			if values[i] = v.Text; !v.Exact {
+				values[i] = quote(v.Text)
+			}
+		}
+		fmt.Fprintf(&w.b, "%s  %s: [%s]\n", indent, quote(c.Field), strings.Join(values, ", "))
+	}
 }
 
 // quote writes a text so that YAML reads it back as it is: a plain word bare,

@@ -113,7 +113,7 @@ func (p *replayPlan) add(c *config.Config, r *rules.Rule, name string, w config.
 	}
 	p.watches = append(p.watches, logWatch{replay.Watch{Name: name, Rule: r}, files})
 	p.detect.Watches = append(p.detect.Watches, detect.Watch{Name: name, Threshold: threshold})
-	p.policy.Watches = append(p.policy.Watches, policy.Watch{Name: name, Ladder: w.Ban, Ports: w.Ports})
+	p.policy.Watches = append(p.policy.Watches, policy.Watch{Name: name, Ladder: w.Ban, Ports: w.Ports, Noun: r.Noun})
 }
 
 // all returns every watch.

@@ -105,7 +105,7 @@ func (p *plan) watch(r *rules.Rule, name string, w config.Watch) {
 	p.logs.Watches = append(p.logs.Watches, logs.Watch{Name: name, Rule: r, Files: files})
 	p.logs.Lookback = max(p.logs.Lookback, min(threshold.Within, maxLookback))
 	p.detect.Watches = append(p.detect.Watches, detect.Watch{Name: name, Threshold: threshold})
-	p.policy.Watches = append(p.policy.Watches, policy.Watch{Name: name, Ladder: w.Ban, Ports: w.Ports})
+	p.policy.Watches = append(p.policy.Watches, policy.Watch{Name: name, Ladder: w.Ban, Ports: w.Ports, Noun: r.Noun})
 }
 
 // maxLookback is how far back a log counts at most that is read for the first

@@ -34,6 +34,7 @@ func (d *document) rule(n ast.Node, r *Rule) {
 		field{"rule", true, func(n ast.Node) { r.Name = d.name(n, "the name of a rule") }},
 		field{"title", true, func(n ast.Node) { r.Title, _ = d.line(n, "title") }},
 		field{"doc", false, func(n ast.Node) { r.Doc, _ = d.text(n, "doc") }},
+		field{"noun", false, func(n ast.Node) { r.Noun, _ = d.line(n, "noun") }},
 		field{"service", false, func(n ast.Node) { r.Service = d.name(n, "the name of a service") }},
 		field{"ports", false, func(n ast.Node) { r.Ports = d.ports(n) }},
 		field{"evidence", true, func(n ast.Node) { r.Evidence = d.evidence(n) }},

@@ -13,6 +13,7 @@ type Rule struct {
 	Title     string         // for people, one line: "OpenSSH server"
 	Doc       string         // for people, any number of lines: what counts and why
 	Service   string         // a gate name of what is guarded: "ssh"; "" = none
+	Noun      string         // one of what its patterns count, "failed login"; "" = failure
 	Ports     gate.Ports     // where the service listens by default; empty = not told
 	Evidence  gate.Evidence  // what a line of it proves; never EvidenceNone
 	Programs  []string       // syslog tags that its messages carry; empty = any

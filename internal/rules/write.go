@@ -12,6 +12,7 @@ func (r *Rule) YAML() []byte {
 	w.text("", "rule", r.Name)
 	w.text("", "title", r.Title)
 	w.text("", "doc", r.Doc)
+	w.text("", "noun", r.Noun)
 	w.text("", "service", r.Service)
 	w.list("", "ports", strings.Fields(r.Ports.String()))
 	w.text("", "evidence", r.Evidence.String())

@@ -314,6 +314,8 @@ func (d *daemon) mark(source string) (mark string) {
 func (d *daemon) upkeep(ctx context.Context) error {
 	compact := time.NewTicker(compactEvery)
 	defer compact.Stop()
+	settled := time.NewTimer(settleAfter)
+	defer settled.Stop()
 	var feed <-chan time.Time
 	if d.manager.watchdog > 0 {
 		t := time.NewTicker(d.manager.watchdog / 3)
@@ -324,6 +326,8 @@ func (d *daemon) upkeep(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-settled.C:
+			settle()
 		case <-feed:
 			alive, cancel := context.WithTimeout(ctx, d.manager.watchdog/3)
 			if d.spine.do(alive, func() {}) == nil {

@@ -101,3 +101,23 @@ func TestManagerHearsUs(t *testing.T) {
 		t.Errorf("without a manager: %+v", m)
 	}
 }
+
+func TestUnwritable(t *testing.T) {
+	for _, c := range []struct {
+		line string
+		size uintptr
+		ok   bool
+	}{
+		{"00400000-00c00000 r-xp 00000000 fe:00 123 /usr/local/bin/gatehouse\n", 0x800000, true},
+		{"00c00000-01300000 r--p 00800000 fe:00 123 /usr/local/bin/gatehouse\n", 0x700000, true},
+		{"01300000-01400000 rw-p 00f00000 fe:00 123 /usr/local/bin/gatehouse\n", 0, false},
+		{"7f0000000000-7f0000001000 r-xp 00000000 fe:00 9 /lib/libc.so\n", 0, false},
+		{"7ffc0000-7ffd0000 rw-p 00000000 00:00 0 [stack]\n", 0, false},
+		{"", 0, false},
+		{"zz-yy r-xp 0 0 0 /usr/local/bin/gatehouse\n", 0, false},
+	} {
+		if _, size, ok := unwritable(c.line, "/usr/local/bin/gatehouse"); ok != c.ok || size != c.size {
+			t.Errorf("unwritable(%q) = %#x, %v; want %#x, %v", c.line, size, ok, c.size, c.ok)
+		}
+	}
+}

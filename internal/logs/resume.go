@@ -16,22 +16,23 @@ const markSlack = time.Minute
 // wherever that is now, then the files that came after these, then the file
 // itself. It picks nothing while there is nothing that the mark could be about.
 func (s *source) resume(m mark, all []sibling) (picked []*follower, err error) {
-	found := make([]*follower, len(all))
+	found, at, err := locateAll(m, all)
 	defer func() {
 		if err != nil {
 			discard(found)
 		}
 	}()
+	if err != nil {
+		return nil, err
+	}
 	rotated, live := rotatedOf(all), sibling{}
 	if len(rotated) < len(all) {
 		live = all[len(rotated)]
 	}
 	newest, copied := -1, false
-	for _, p := range m.places {
-		i, f, err := locate(p, all, found, m.at)
+	for k, p := range m.places {
+		i := at[k]
 		switch {
-		case err != nil:
-			return nil, err
 		case i < 0:
 			if p.off > 0 && len(all) > 0 {
 				s.log.Warn("the rest of a log that was rotated meanwhile is not found", "path", s.path, "offset", p.off)
@@ -40,7 +41,7 @@ func (s *source) resume(m mark, all []sibling) (picked []*follower, err error) {
 		case !all[i].live && all[i].id.ino != p.id.ino && live.id.ino == p.id.ino && !live.bornAfter(m.at):
 			copied = true
 		}
-		if found[i] = f; f != nil {
+		if f := found[i]; f != nil {
 			f.live, f.cut = all[i].live, copied && !all[i].live
 			f.sealed = f.sealed || f.cut
 		}
@@ -114,6 +115,48 @@ func (b sibling) bornAfter(t time.Time) bool {
 		return false
 	}
 	return time.Unix(st.Btime.Sec, int64(st.Btime.Nsec)).After(t)
+}
+
+// locateAll finds the files of all places of a mark: a follower for each of all
+// that is one, and for each place the index of its file, -1 where there is none.
+//
+// A place at the start of an empty file has nothing but an inode to go by, which
+// a later file may have been given: it counts only where the order of the others
+// allows it.
+func locateAll(m mark, all []sibling) (found []*follower, at []int, err error) {
+	found, at = make([]*follower, len(all)), make([]int, len(m.places))
+	for k, p := range m.places {
+		if at[k] = -1; p.head.n == 0 {
+			continue
+		}
+		i, f, err := locate(p, all, found, m.at)
+		if err != nil {
+			return found, nil, err
+		}
+		if at[k] = i; i >= 0 {
+			found[i] = f
+		}
+	}
+	for k, p := range m.places {
+		if p.head.n > 0 {
+			continue
+		}
+		i, f, err := locate(p, all, found, m.at)
+		if err != nil {
+			return found, nil, err
+		}
+		if i < 0 {
+			continue
+		}
+		before := slices.Max(append([]int{-1}, at[:k]...))
+		after := slices.IndexFunc(at[k+1:], func(j int) bool { return j >= 0 && j <= i })
+		if i <= before || after >= 0 || all[i].bornAfter(m.at) {
+			_ = f.content.Close()
+			continue
+		}
+		at[k], found[i] = i, f
+	}
+	return found, at, nil
 }
 
 // locate finds the file that has at place p what was read there: best the same

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -85,6 +87,7 @@ type ruleDoc struct {
 	Service   string         `json:"service"`
 	Ports     gate.Ports     `json:"ports"`
 	Evidence  gate.Evidence  `json:"evidence"`
+	Format    string         `json:"format"`
 	Programs  []string       `json:"programs"`
 	Files     []string       `json:"files"`
 	Journal   []string       `json:"journal"`
@@ -97,20 +100,42 @@ type ruleDoc struct {
 type patternDoc struct {
 	Name  string     `json:"name"`
 	Class gate.Class `json:"class"`
-	Match string     `json:"match"`
-	Reads string     `json:"reads,omitempty"`
+	Match string     `json:"match,omitempty"`
+	// Where is what the fields of a line must be, for formats that have fields: a
+	// text, or an expression between slashes.
+	Where map[string][]string `json:"where,omitempty"`
+	Reads string              `json:"reads,omitempty"`
 }
 
 func documentRule(r *rules.Rule) ruleDoc {
 	d := ruleDoc{
 		Name: r.Name, Title: r.Title, Doc: r.Doc, Service: r.Service, Ports: r.Ports, Evidence: r.Evidence,
-		Programs: orNone(r.Programs), Files: orNone(r.Sources.Files), Journal: orNone(r.Sources.Journal),
+		Format: r.Format.String(), Programs: orNone(r.Programs), Files: orNone(r.Sources.Files), Journal: orNone(r.Sources.Journal),
 		Threshold: r.Threshold, Session: r.Session.String(), Samples: len(r.Samples),
 	}
 	for _, p := range r.Patterns {
-		d.Patterns = append(d.Patterns, patternDoc{p.Name, p.Class, p.Match, p.Reads})
+		d.Patterns = append(d.Patterns, patternDoc{p.Name, p.Class, p.Match, conditions(p), p.Reads})
 	}
 	return d
+}
+
+// conditions returns what the fields of a line must be; nil for a pattern that
+// reads text.
+func conditions(p rules.Pattern) map[string][]string {
+	var where map[string][]string
+	for _, c := range p.Where {
+		if where == nil {
+			where = map[string][]string{}
+		}
+		for _, v := range c.Values {
+			text := v.Text
+			if !v.Exact {
+				text = "/" + text + "/"
+			}
+			where[c.Field] = append(where[c.Field], text)
+		}
+	}
+	return where
 }
 
 // orNone makes an empty array of no array.
@@ -135,6 +160,7 @@ func (e *env) writeRule(r *rules.Rule) {
 	row("service", r.Service)
 	row("ports", r.Ports.String())
 	row("evidence", r.Evidence.String())
+	row("format", r.Format.String())
 	row("programs", strings.Join(r.Programs, ", "))
 	row("files", strings.Join(r.Sources.Files, ", "))
 	row("journal", strings.Join(r.Sources.Journal, ", "))
@@ -144,7 +170,14 @@ func (e *env) writeRule(r *rules.Rule) {
 	fmt.Fprintln(e.out)
 	_ = e.columns(t) // what the terminal did not take is not told to it
 	for _, p := range r.Patterns {
-		fmt.Fprintf(e.out, "\n  %s (%s)\n    %s\n", e.paint(bold, p.Name), p.Class, harmless(p.Match))
+		fmt.Fprintf(e.out, "\n  %s (%s)\n", e.paint(bold, p.Name), p.Class)
+		if p.Match != "" {
+			fmt.Fprintf(e.out, "    %s\n", harmless(p.Match))
+		}
+		where := conditions(p)
+		for _, field := range slices.Sorted(maps.Keys(where)) {
+			fmt.Fprintf(e.out, "    %s: %s\n", harmless(field), harmless(strings.Join(where[field], " or ")))
+		}
 		writeReads(e.out, p.Reads)
 	}
 }

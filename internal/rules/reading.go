@@ -47,6 +47,8 @@ const (
 	viewSyslog = iota
 	viewPlain
 	viewPlainInSyslog
+	viewContinued         // as viewPlain, with the date of a line before
+	viewContinuedInSyslog // as viewPlainInSyslog, likewise
 	viewAccess
 	viewJSON
 	viewCount
@@ -70,13 +72,17 @@ func (s *reader) view(r *Rule) *view {
 	v := s.syslog()
 	switch f {
 	case FormatPlain:
+		continued := viewContinued
 		if len(v.program) > 0 && len(r.Programs) > 0 && r.takes(v.program) {
+			continued = viewContinuedInSyslog
 			v = s.ask(viewPlainInSyslog, func(out *view) { s.plain(out, v.message, v) })
 		} else {
 			v = s.ask(viewPlain, func(out *view) { s.plain(out, s.line, nil) })
 		}
 		if r.Continues && !v.stated {
-			s.inherit(v)
+			// In a view of its own: for other rules the line has no date.
+			own := v
+			v = s.ask(continued, func(out *view) { *out = *own; s.inherit(out) })
 		}
 	case FormatAccess:
 		base := v

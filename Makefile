@@ -14,7 +14,7 @@ CONFDIR  ?= /etc/gatehouse
 
 export CGO_ENABLED = 0
 
-.PHONY: help build run demo test check bench soak fuzz install uninstall peers clean
+.PHONY: help build run demo test check bench soak fuzz capture install uninstall peers clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -48,6 +48,9 @@ soak: build peers ## what takes long: crashes under load, rotation storms
 
 fuzz: ## each fuzz target for FUZZTIME (10s)
 	@scripts/fuzz $(or $(FUZZTIME),10s)
+
+capture: ## real services attacked in throwaway roots; their log lines become samples (SERVICE="dropbear nginx"; root)
+	@scripts/capture $(SERVICE)
 
 install: build ## binary, systemd unit, man page, commented configuration
 	@scripts/install "$(DESTDIR)" "$(PREFIX)" "$(UNITDIR)" "$(MANDIR)" "$(CONFDIR)" $(BIN)

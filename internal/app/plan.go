@@ -37,11 +37,17 @@ const maxRuleFile = 1 << 20
 // not there is left out and named; it stops nothing else.
 func newPlan(c *config.Config) *plan {
 	p := &plan{config: c, broken: map[string]string{}}
-	library := p.library(c.Rules)
 	named := map[string]bool{}
+	var wanted []string
 	for _, w := range c.Watch {
 		named[w.Rule] = true
+		wanted = append(wanted, w.Rule)
+		if w.Auto {
+			wanted = append(wanted, rules.BuiltinNames()...)
+		}
 	}
+	slices.Sort(wanted)
+	library := p.library(c.Rules, slices.Compact(wanted))
 	for i, w := range c.Watch {
 		switch {
 		case w.Auto:
@@ -112,10 +118,10 @@ func (p *plan) watch(r *rules.Rule, name string, w config.Watch) {
 // time.
 const maxLookback = 30 * 24 * time.Hour
 
-// library returns the built-in rules and those of the folder, which take the
-// place of built-in ones of the same name.
-func (p *plan) library(folder string) []*rules.Rule {
-	list := rules.Builtin()
+// library returns the built-in rules that are wanted and those of the folder,
+// which take the place of built-in ones of the same name.
+func (p *plan) library(folder string, wanted []string) []*rules.Rule {
+	list := rules.BuiltinNamed(wanted...)
 	files, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
 	if err != nil {
 		p.broken[folder] = err.Error()
@@ -155,7 +161,7 @@ func readRule(file string) (*rules.Rule, error) {
 
 // ruleExists is what the configuration asks about the names of rules.
 func ruleExists(folder, name string) (near string, ok bool) {
-	if find(rules.Builtin(), name) != nil {
+	if rules.IsBuiltin(name) {
 		return "", true
 	}
 	_, err := os.Stat(filepath.Join(folder, name+".yaml"))

@@ -103,6 +103,10 @@ func (f *follower) next(buf *buffer) (block []byte, at int64, what outcome, err 
 			if f.setFirst(headOf(data), f.off); f.first == nil {
 				return nil, 0, atEnd, nil
 			}
+			if same, err := f.sameHead(); err != nil || !same {
+				f.setFirst(nil, 0) // half of what was read is what came after a truncation
+				return nil, 0, gotOn, err
+			}
 		}
 		if f.unsure {
 			f.unsure = false
@@ -195,7 +199,15 @@ func (f *follower) readHead() ([]byte, int64, error) {
 		at += int64(z)
 		switch {
 		case z == 0:
-			return bytes.Clone(headOf(b[:n])), at, nil
+			head := headOf(b[:n])
+			again := make([]byte, len(head))
+			if n, err := f.content.ReadAt(again, at); err != nil && err != io.EOF {
+				return nil, 0, err
+			} else if !bytes.Equal(again[:n], head) { // it was emptied while it was read
+				at = 0
+				continue
+			}
+			return bytes.Clone(head), at, nil
 		case z == n && n < len(b):
 			return nil, 0, nil
 		}

@@ -154,6 +154,10 @@ func locateAll(m mark, all []sibling) (found []*follower, at []int, err error) {
 			_ = f.content.Close()
 			continue
 		}
+		if err := f.seek(0); err != nil { // perhaps it has a first line by now
+			_ = f.content.Close()
+			return found, nil, err
+		}
 		at[k], found[i] = i, f
 	}
 	return found, at, nil

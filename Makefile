@@ -14,7 +14,7 @@ CONFDIR  ?= /etc/gatehouse
 
 export CGO_ENABLED = 0
 
-.PHONY: help build run demo test check bench soak fuzz capture install uninstall peers clean
+.PHONY: help build run demo test check bench conformance soak fuzz capture install uninstall peers clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -42,6 +42,9 @@ peers: ## the real programs that the tests talk to (OpenSSH, nft, ...)
 
 bench: build peers ## each budget beside this run's figure
 	@scripts/bench
+
+conformance: ## fail2ban's sample logs through our reading of its filters: FAIL2BAN=DIR
+	@$(GO) run ./internal/conformance $(or $(FAIL2BAN),build/fail2ban)
 
 soak: build peers ## what takes long: crashes under load, rotation storms
 	@scripts/soak

@@ -53,7 +53,7 @@ func newPlan(c *config.Config) *plan {
 		case w.Auto:
 			for _, r := range library {
 				if !named[r.Name] {
-					p.watch(r, r.Name, config.Watch{Rule: r.Name})
+					p.watch(r, r.Name, config.Watch{Rule: r.Name, Auto: true})
 				}
 			}
 		default:
@@ -104,11 +104,7 @@ func (p *plan) watch(r *rules.Rule, name string, w config.Watch) {
 	if threshold == (gate.Threshold{}) {
 		threshold = p.config.Threshold
 	}
-	files := w.Files
-	if len(files) == 0 {
-		files = r.Sources.Files
-	}
-	p.logs.Watches = append(p.logs.Watches, logs.Watch{Name: name, Rule: r, Files: files})
+	p.logs.Watches = append(p.logs.Watches, logWatch(r, name, w, w.Auto))
 	p.logs.Lookback = max(p.logs.Lookback, min(threshold.Within, maxLookback))
 	p.detect.Watches = append(p.detect.Watches, detect.Watch{Name: name, Threshold: threshold})
 	p.policy.Watches = append(p.policy.Watches, policy.Watch{Name: name, Ladder: w.Ban, Ports: w.Ports, Noun: r.Noun})

@@ -102,7 +102,7 @@ func (d *daemon) weaknesses(sources []api.Source) []api.Weakness {
 	}
 	for _, s := range sources {
 		if s.State == logs.Unreadable.String() {
-			list = append(list, api.Weakness{Part: "log " + s.Name, Why: s.Why, Since: d.begun, Hint: "let the daemon read it, or take it out of watch: in the configuration"})
+			list = append(list, api.Weakness{Part: sourcePart(s.Name), Why: s.Why, Since: d.begun, Hint: "let the daemon read it, or take it out of watch: in the configuration"})
 		}
 	}
 	if blind := d.host.Blind(); blind != "" && !d.o.Observe {
@@ -130,9 +130,12 @@ func (d *daemon) sources() []api.Source {
 	}
 	for _, l := range s.logs.Status() {
 		list = append(list, api.Source{
-			Name: l.Path, Rule: strings.Join(l.Rules, ", "), State: l.State.String(), Why: l.Why,
+			Name: l.Path, Rule: strings.Join(l.Rules, ", "), State: l.State.String(), Why: l.Remarks(),
 			Lines: l.Lines, Hits: l.Hits, Behind: l.Behind, Last: api.TimeOf(l.LastLine),
 		})
+	}
+	if none, ok := absent(s.logs.Absent()); ok {
+		list = append(list, none)
 	}
 	return list
 }
@@ -140,7 +143,14 @@ func (d *daemon) sources() []api.Source {
 // oneLine is the status for a service manager.
 func (d *daemon) oneLine() string {
 	fw := d.firewall.Health()
-	return fmt.Sprintf("%s, watching %d rules", fw.Mode, len(d.plan.Load().logs.Watches))
+	watching := len(d.plan.Load().logs.Watches)
+	d.mu.Lock()
+	s := d.sensor
+	d.mu.Unlock()
+	if s != nil {
+		watching -= len(s.logs.Absent())
+	}
+	return fmt.Sprintf("%s, watching %d rules", fw.Mode, watching)
 }
 
 // bans yields the bans in force, as the ledger has them.

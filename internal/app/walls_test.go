@@ -24,6 +24,9 @@ var walls = []wall{
 	{"gate", none, none, "the vocabulary must stay readable and usable everywhere: standard library only"},
 	{"rules", []string{"gate"}, []string{"github.com/goccy/go-yaml"}, "rules are pure: the same line gives the same hit, in the daemon, in a test and in a fuzzer"},
 	{"rules/corpus", none, none, "made-up logs and rules for measurements: nothing of the program depends on them"},
+	{"fail2ban/pyre", none, none, "matching is pure: a text and an expression give the same match everywhere"},
+	{"fail2ban", []string{"gate", "rules", "fail2ban/pyre"}, none, "what fail2ban's files mean is read from files alone: no clock, no names, no commands"},
+	{"conformance", []string{"fail2ban"}, none, "the conformance program holds our reading against fail2ban's own samples, and nothing else"},
 	{"detect", []string{"gate"}, none, "counting is pure, so that reading a log again after a crash derives the same findings"},
 	{"policy", []string{"gate"}, []string{"github.com/gaissmai/bart"}, "deciding is pure, so that a decision can be explained, replayed and checked against a model"},
 	{"replay", []string{"gate", "rules", "detect", "policy"}, none, "a replay must be able to do nothing but compute: it opens, writes, bans and resolves nothing"},
@@ -105,7 +108,7 @@ func listImports(t *testing.T) map[string][]string {
 // TestPureCodeStartsNothing pins that pure packages neither start goroutines
 // nor read the clock: time and concurrency are the caller's.
 func TestPureCodeStartsNothing(t *testing.T) {
-	for _, pkg := range []string{"gate", "rules", "detect", "policy"} {
+	for _, pkg := range []string{"gate", "rules", "fail2ban", "fail2ban/pyre", "detect", "policy"} {
 		out, err := exec.Command("go", "list", "-f", `{{$d := .Dir}}{{range .GoFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}`, "gatehouse/internal/"+pkg).Output()
 		if err != nil {
 			t.Fatalf("go list %s: %v", pkg, err)

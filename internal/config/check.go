@@ -18,13 +18,16 @@ type check struct {
 
 // checks are the tests that a tag can name.
 var checks = map[string]check{
+	"command":  {run: command},
 	"filled":   {whole: true, run: filled},
 	"glob":     {run: glob},
 	"ladder":   {whole: true, run: ladder},
+	"listen":   {run: listen},
 	"name":     {run: name},
 	"path":     {run: absolute},
 	"positive": {run: positive},
 	"socket":   {run: socket},
+	"unit":     {run: unit},
 }
 
 // runChecks runs those checks of a field that concern lists, or those that

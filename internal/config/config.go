@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"reflect"
 	"slices"
 	"time"
@@ -44,8 +45,23 @@ type Watch struct {
 	Auto bool `word:"auto"`
 	// Rule is the name of a rule, as gate.IsName wants it.
 	Rule string `key:"rule" required:"true" example:"sshd" check:"name" doc:"Name of a built-in rule (gatehouse rules list shows them), or of a file in the folder that rules names."`
-	// Files are absolute globs; empty reads where the rule itself looks.
-	Files []string `key:"files" example:"[/var/log/auth.log, /var/log/auth-*.log]" check:"filled glob" doc:"Files to read, as absolute paths in which * and ? match within one folder. Default: where the rule itself looks."`
+	// Files are absolute globs. Of Files, Journal, Syslog and Command at most one is
+	// set; where none is, the rule says where to look.
+	Files []string `key:"files" example:"[/var/log/auth.log, /var/log/auth-*.log]" check:"filled glob" doc:"Files to read, as absolute paths in which * and ? match within one folder. Logs of containers are recognised: /var/lib/docker/containers/*/*-json.log. Default: where the rule itself looks, in files or in the journal. One entry has only one of files, journal, syslog and command."`
+	// Journal are units of systemd, or patterns of such.
+	Journal []string `key:"journal" instead:"files" example:"[ssh.service, \"sshd@*.service\"]" check:"filled unit" doc:"Units whose entries in the journal to read, in place of files. What a person's session or program writes never counts."`
+	// Syslog is the URL to listen at, as logs.Listen has it.
+	Syslog string `key:"syslog" instead:"files" example:"udp://127.0.0.1:5514" check:"listen" doc:"Where to listen for messages of syslog, in place of files: udp://ADDRESS:PORT, tcp://ADDRESS:PORT, tls://ADDRESS:PORT, or unix:///PATH for datagrams. Several entries may name the same, with the same settings. What comes over the network unsigned counts for little: short bans of new connections."`
+	// AllowFrom goes with Syslog: empty is this machine.
+	AllowFrom []netip.Prefix `key:"allow_from" instead:"files" example:"[192.0.2.0/24, 2001:db8::7]" check:"filled" doc:"Who may send to syslog: addresses and prefixes. Must be there unless the address is a loopback one."`
+	// Cert, Key and ClientCA go with Syslog and tls://.
+	Cert     string `key:"cert" instead:"files" example:"/etc/gatehouse/syslog.crt" check:"path" doc:"Certificate in PEM for tls://."`
+	Key      string `key:"key" instead:"files" example:"/etc/gatehouse/syslog.key" check:"path" doc:"Private key in PEM for tls://."`
+	ClientCA string `key:"client_ca" instead:"files" example:"/etc/gatehouse/senders.crt" check:"path" doc:"Certificates in PEM of which one must have signed that of each sender, for tls://. What comes so signed counts like a log of this machine."`
+	// Command is a program and its arguments.
+	Command []string `key:"command" instead:"files" example:"[docker, logs, --follow, --since=10m, web]" check:"filled command" doc:"A program whose output to read, in place of files: a list of its name and arguments, run without a shell, and started again when it ends."`
+	// Format is syslog, plain or empty.
+	Format string `key:"format" enum:"syslog plain" instead:"files" example:"plain" doc:"What stands before the message in each line: a header of syslog, or a plain date. Default: as the rule says."`
 	// Threshold is zero where the rule's own or the default is meant.
 	Threshold gate.Threshold `key:"threshold" example:"3 in 5m" doc:"How many failures within how long lead to a ban here. Default: what the rule says, or the general threshold."`
 	// Ban is empty where the default ladder is meant.
@@ -89,45 +105,6 @@ func (c *Config) check(d *decoder, n *node) {
 	}
 	if watch := n.get("watch"); watch != nil && watch.kind == list {
 		checkWatches(d, c.Rules, watch.items)
-	}
-}
-
-// checkWatches checks what no entry can know by itself: that its rule exists,
-// and that no log is read twice for the same rule.
-func checkWatches(d *decoder, folder string, entries []*node) {
-	type source struct{ rule, file string }
-	seen := make(map[source]*node)
-	once := func(s source, n *node, format string, args ...any) {
-		if first := seen[s]; first != nil {
-			d.problem(n, "line "+itoa(first.line)+" has it already: each failure would count twice", format, args...)
-			return
-		}
-		seen[s] = n
-	}
-	for _, entry := range entries {
-		if entry.kind == text && entry.text == "auto" {
-			once(source{}, entry, "auto is listed twice")
-			continue
-		}
-		rule := entry.get("rule")
-		if rule == nil || rule.kind != text || !gate.IsName(rule.text) {
-			continue
-		}
-		if d.o.RuleExists != nil {
-			if near, ok := d.o.RuleExists(folder, rule.text); !ok {
-				d.problem(rule, didYouMean(near, "gatehouse rules list shows the built-in rules; your own lie in "+folder),
-					"there is no rule %s", gate.Quote(rule.text, 64))
-			}
-		}
-		files := entry.get("files")
-		if files == nil || files.kind == nothing {
-			once(source{rule: rule.text}, rule, "%s is watched twice", rule.text)
-			continue
-		}
-		for _, f := range files.items {
-			if f.kind == text {
-				once(source{rule.text, f.text}, f, "%s is read twice for %s", gate.Quote(f.text, 64), rule.text)
-			}
-		}
+		checkDoors(d, c.Watch, watch.items)
 	}
 }

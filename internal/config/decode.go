@@ -90,6 +90,9 @@ func (d *decoder) list(n *node, v reflect.Value, f field) bool {
 		hint := "write a list, in brackets or with a dash in front of each item"
 		if n.kind == text {
 			hint = "write a list: [" + n.text + "]"
+			if slices.Contains(f.checks, "command") {
+				hint = "write a list of words, since no shell reads it: [" + strings.Join(strings.Fields(n.text), ", ") + "]"
+			}
 		}
 		d.problem(n, hint, "%s where a list of %s is expected", n.kind, nounsOf(v.Type().Elem(), f))
 		return false

@@ -16,6 +16,8 @@ import (
 //	check     names of entries of the table checks, with spaces between
 //	enum      the words that a text may be, with spaces between
 //	min, max  bounds of a number, both included
+//	instead   the key in place of which it is, or which it goes with: they are not
+//	          shown together in an example
 //	required  "true" for a key that must be there
 //	word      instead of key, on a bool: the section may be this word in place of
 //	          keys and values, and then sets the bool
@@ -29,6 +31,7 @@ type field struct {
 	checks     []string
 	enum       []string
 	min, max   string
+	instead    string
 	required   bool
 	word       string
 }
@@ -42,7 +45,7 @@ func fieldsOf(t reflect.Type) []field {
 			index: i, key: tag.Get("key"), doc: tag.Get("doc"), example: tag.Get("example"),
 			checks: strings.Fields(tag.Get("check")), enum: strings.Fields(tag.Get("enum")),
 			min: tag.Get("min"), max: tag.Get("max"),
-			required: tag.Get("required") == "true", word: tag.Get("word"),
+			instead: tag.Get("instead"), required: tag.Get("required") == "true", word: tag.Get("word"),
 		}
 		f.byDefault, f.hasDefault = tag.Lookup("default")
 		if f.key != "" || f.word != "" {

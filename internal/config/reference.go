@@ -85,7 +85,11 @@ func (r *referee) entry(t reflect.Type, indent string) {
 		if i == 0 {
 			dash = "- "
 		}
-		r.setting(indent, dash+f.key+": "+f.example)
+		if f.instead == "" {
+			r.setting(indent, dash+f.key+": "+f.example)
+		} else {
+			r.WriteString(indent + "#" + dash + "# " + f.key + ": " + f.example + "\n") // in place of another: not both
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ var scalars = map[reflect.Type]*scalar{
 		"5 in 10m means: at the fifth event within ten minutes"),
 	reflect.TypeFor[gate.Ports]():   portsScalar(),
 	reflect.TypeFor[netip.Addr]():   inShort(textScalar("an address", "addresses", "", "write 192.0.2.10 or 2001:db8::1")),
-	reflect.TypeFor[netip.Prefix](): inShort(textScalar("a prefix", "prefixes", "", "write 192.0.2.0/24 or 2001:db8::/64")),
+	reflect.TypeFor[netip.Prefix](): prefixScalar(),
 	reflect.TypeFor[Allow]():        textScalar("an address, a prefix or a host name", "addresses, prefixes and host names", "", ""),
 }
 
@@ -59,6 +59,20 @@ func textScalar(noun, nouns, pattern, hint string) *scalar {
 			return string(b)
 		},
 	}
+}
+
+// prefixScalar is the scalar of a prefix; an address stands for itself.
+func prefixScalar() *scalar {
+	s := inShort(textScalar("an address or a prefix", "addresses and prefixes", "", "write 192.0.2.10, 192.0.2.0/24 or 2001:db8::/64"))
+	prefix := s.set
+	s.set = func(text string, v reflect.Value) error {
+		if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
+			v.Set(reflect.ValueOf(netip.PrefixFrom(a, a.BitLen())))
+			return nil
+		}
+		return prefix(text, v)
+	}
+	return s
 }
 
 // inShort replaces the errors of a scalar, which speak to programmers.

@@ -2,9 +2,11 @@ package logs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -13,7 +15,8 @@ import (
 	"gatehouse/internal/rules"
 )
 
-// Watch is one rule on some files.
+// Watch is one rule on some sources: files, or units in the journal, or what comes
+// by syslog, or the output of a command.
 type Watch struct {
 	// Name is what events carry as their Rule. It is unique.
 	Name string
@@ -24,6 +27,24 @@ type Watch struct {
 	// yet. A pattern leaves out hidden files, compressed files and rotated files
 	// of a log that it matches too; a path leaves out nothing.
 	Files []string
+	// Journal are systemd units whose entries in the journal count, or patterns of
+	// such as in [path.Match]: `sshd@*.service`.
+	Journal []string
+	// Either says that Files and Journal are two ways to the same lines: one of them
+	// is read. A unit counts only where a file of it is installed.
+	Either bool
+	// Auto says that the watch was not asked for by name: what is not on this machine
+	// is not told of.
+	Auto bool
+	// Syslog is where lines are listened for; nil = nowhere. Several watches may have
+	// the same address, with the same settings.
+	Syslog *Listen
+	// Command is a program with its arguments, of which the output counts; it is run
+	// without a shell. Several watches may have the same.
+	Command []string
+	// Format takes the place of the rule's where both are syslog or plain;
+	// FormatUnset = as the rule says.
+	Format rules.Format
 }
 
 // Config is what the sensor needs to know. The zero value watches nothing.
@@ -35,6 +56,8 @@ type Config struct {
 	// longest window of all watches. 0 = one hour. At most 64 MB of a log are read
 	// back, whatever it says.
 	Lookback time.Duration
+	// Journal is where the journal is.
+	Journal Journal
 	// Zone is the time zone of dates that name none; nil = [time.Local].
 	Zone *time.Location
 }
@@ -47,6 +70,27 @@ func (c Config) Check() error {
 				return fmt.Errorf("watch %s: %w", w.Name, err)
 			}
 		}
+		if err := w.check(); err != nil {
+			return fmt.Errorf("watch %s: %w", w.Name, err)
+		}
+	}
+	return checkListens(c.Watches)
+}
+
+// check returns what is wrong with what is not a file.
+func (w Watch) check() error {
+	for _, u := range w.Journal {
+		if _, err := path.Match(u, ""); err != nil || u == "" || strings.ContainsAny(u, "/\x00") {
+			return fmt.Errorf("%s is not the name of a unit, nor a pattern of such", gate.Quote(u, 128))
+		}
+	}
+	if w.Syslog != nil {
+		if err := w.Syslog.check(); err != nil {
+			return err
+		}
+	}
+	if w.Command != nil && (len(w.Command) == 0 || w.Command[0] == "") {
+		return errors.New("a command without a program")
 	}
 	return nil
 }

@@ -29,6 +29,7 @@ type target struct {
 type finder struct {
 	folders *folders
 	known   func(path string) bool // a source follows this path already
+	also    func()                 // listens to more folders; may be nil
 }
 
 // found is what a search gave.
@@ -42,6 +43,9 @@ type found struct {
 func (f *finder) find(watches []Watch) found {
 	f.folders.start()
 	defer f.folders.finish()
+	if f.also != nil {
+		f.also()
+	}
 	byPath := map[string]*target{}
 	hits := map[string][]string{} // pattern -> paths
 	for _, w := range watches {

@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"cmp"
 	"encoding/binary"
 	"hash/fnv"
 	"net/netip"
@@ -26,7 +27,13 @@ const (
 
 // hits is a lineReader: it runs the rules of a source's watches on its blocks.
 type hits struct {
+	matcher *rules.Matcher
 	scanner *rules.Scanner
+	options rules.SourceOptions
+	bared   bool                     // the wrapper of a container, if any, is found out from the lines
+	epoch   uint64                   // of the file whose wrapper is known
+	odd     int                      // lines that are not of the format that a rule expects, and were not yet told of
+	astray  bool                     // the last block was nothing but such lines
 	watches map[*rules.Rule][]string // names of the watches that a rule's hits count for
 	ported  map[*rules.Rule]bool     // its lines tell the port of the peer
 	last    time.Time                // of the last line that told its time
@@ -43,9 +50,50 @@ type readers struct {
 	matchers []*rules.Matcher
 }
 
-// open returns the lineReader for these watches.
+// open returns the lineReader of a file for these watches.
 func (r *readers) open(ws []Watch) lineReader {
-	h := &hits{watches: map[*rules.Rule][]string{}, ported: map[*rules.Rule]bool{}, spoke: r.spoke}
+	return r.with(ws, func(ws []Watch) lineReader {
+		h := r.hits(ws, rules.SourceOptions{Format: ws[0].Format})
+		h.bared = true
+		return h
+	})
+}
+
+// feed returns the lineReader for these watches of a source that is no file.
+func (r *readers) feed(ws []Watch, o rules.SourceOptions) lineReader {
+	return r.with(ws, func(ws []Watch) lineReader {
+		o := o
+		o.Format = ws[0].Format
+		return r.hits(ws, o)
+	})
+}
+
+// with returns one lineReader for all of these watches: where they want the lines
+// in several formats, one made of several.
+func (r *readers) with(ws []Watch, open func([]Watch) lineReader) lineReader {
+	var formats []rules.Format
+	for _, w := range ws {
+		if !slices.Contains(formats, w.Format) {
+			formats = append(formats, w.Format)
+		}
+	}
+	if len(formats) < 2 {
+		if len(ws) == 0 {
+			return several{}
+		}
+		return open(ws)
+	}
+	var all several
+	for _, f := range formats {
+		all = append(all, open(slices.DeleteFunc(slices.Clone(ws), func(w Watch) bool { return w.Format != f })))
+	}
+	return all
+}
+
+// hits returns the lineReader for these watches, which want one format.
+func (r *readers) hits(ws []Watch, o rules.SourceOptions) *hits {
+	o.Zone = r.zone
+	h := &hits{options: o, watches: map[*rules.Rule][]string{}, ported: map[*rules.Rule]bool{}, spoke: r.spoke}
 	var set []*rules.Rule
 	for _, w := range ws {
 		if _, ok := h.watches[w.Rule]; !ok {
@@ -54,8 +102,55 @@ func (r *readers) open(ws []Watch) lineReader {
 		}
 		h.watches[w.Rule] = append(h.watches[w.Rule], w.Name)
 	}
-	h.scanner = r.matcher(set).Scanner(rules.SourceOptions{Zone: r.zone})
+	h.matcher = r.matcher(set)
+	h.scanner = h.matcher.Scanner(h.options)
 	return h
+}
+
+// several is a lineReader that has several read the same lines.
+type several []lineReader
+
+func (s several) read(block []byte, at spot) (events []gate.Event, lines, skipped int) {
+	for _, r := range s {
+		more, n, long := r.read(block, at)
+		events, lines, skipped = append(events, more...), n, long
+	}
+	slices.SortStableFunc(events, func(a, b gate.Event) int { return cmp.Compare(a.Origin.Offset, b.Origin.Offset) })
+	return events, lines, skipped
+}
+
+func (s several) remarks() (doubts, odd int) {
+	for _, r := range s {
+		if r, ok := r.(remarker); ok {
+			d, o := r.remarks()
+			doubts, odd = doubts+d, odd+o
+		}
+	}
+	return doubts, odd
+}
+
+// remarker is a lineReader that has something to tell of the lines that it read.
+type remarker interface {
+	// remarks returns how many lines could not be proven, and how many are not of
+	// the format that a rule expects, since it was last asked.
+	remarks() (doubts, odd int)
+}
+
+// maxWrapped is how much of a block is looked at to tell a container's log, in
+// bytes.
+const maxWrapped = 64 << 10
+
+// unwrap finds out what stands around the lines of a file, from its first lines
+// and whenever none of them is what was expected.
+func (h *hits) unwrap(block []byte, epoch uint64) {
+	if epoch == h.epoch && !h.astray {
+		return
+	}
+	h.epoch, h.astray = epoch, false
+	if w := rules.DetectWrapper(block[:min(len(block), maxWrapped)]); w != h.options.Wrapper {
+		h.options.Wrapper = w
+		h.scanner = h.matcher.Scanner(h.options)
+	}
 }
 
 // matcher returns the Matcher of this set, in this order.
@@ -77,6 +172,9 @@ func (h *hits) read(block []byte, at spot) (events []gate.Event, lines, skipped 
 	today := at.now
 	if !at.live {
 		today = at.written // of a date without a year
+	}
+	if h.bared {
+		h.unwrap(block, at.origin.Epoch)
 	}
 	st := h.scanner.Scan(block, today, func(hit *rules.Hit) {
 		t := h.time(hit.Time, at)
@@ -105,6 +203,8 @@ func (h *hits) read(block []byte, at spot) (events []gate.Event, lines, skipped 
 			}
 		}
 	})
+	h.odd += st.Misfits
+	h.astray = st.Misfits > 0 && st.Misfits == st.Lines
 	return events, st.Lines, st.Skipped
 }
 
@@ -151,6 +251,12 @@ func connection(addr netip.Addr, port uint16) uint64 {
 	return f.Sum64()
 }
 
+// remarks implements remarker.
+func (h *hits) remarks() (doubts, odd int) {
+	odd, h.odd = h.odd, 0
+	return h.doubted(), odd
+}
+
 // doubted returns how many lines could not be proven since it was last asked.
 func (h *hits) doubted() (n int) {
 	n, h.doubts = h.doubts, 0
@@ -163,13 +269,13 @@ func (h *hits) doubted() (n int) {
 // one, and at most when its file was last written to.
 func (h *hits) time(said time.Time, at spot) time.Time {
 	switch {
-	case at.live:
+	case at.live && !at.dated:
 		if said.IsZero() || said.After(at.now) || at.now.Sub(said) > believable {
 			return at.now
 		}
 		return said
 	case said.IsZero():
-		if h.last.IsZero() {
+		if h.last.IsZero() || at.live {
 			return at.written
 		}
 		return h.last

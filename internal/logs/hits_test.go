@@ -13,7 +13,7 @@ import (
 )
 
 // builtin returns a rule that comes with the program.
-func builtin(t *testing.T, name string) *rules.Rule {
+func builtin(t testing.TB, name string) *rules.Rule {
 	t.Helper()
 	for _, r := range rules.Builtin() {
 		if r.Name == name {

@@ -15,7 +15,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// Sensor follows all log files of a configuration. Its methods are safe for
+// Sensor follows all sources of a configuration. Its methods are safe for
 // concurrent use.
 type Sensor struct {
 	config  Config
@@ -27,12 +27,17 @@ type Sensor struct {
 	names   *names
 	readers readers
 
-	mu      sync.Mutex
-	running bool
-	sources map[string]*source // by path
-	pending map[*source]bool   // present at start, and not yet read to their end
-	last    found
-	marks   map[string]string // of sources that are not followed any more
+	mu       sync.Mutex
+	running  bool
+	sources  map[string]*source // by path
+	pending  map[*source]bool   // present at start, and not yet read to their end
+	last     found
+	marks    map[string]string // of sources that are not followed any more
+	choice   choice
+	journal  *journal
+	streams  []stream // the journal among them
+	searched bool     // files were looked for once
+	unheard  int      // streams that have not yet brought what was there at start
 }
 
 // New returns a sensor that does nothing until Run.
@@ -52,6 +57,7 @@ func New(c Config, d Deps) *Sensor {
 	if s.env.mark == nil {
 		s.env.mark = func(string) string { return "" }
 	}
+	s.openStreams()
 	return s
 }
 
@@ -67,30 +73,38 @@ func (s *Sensor) Status() []SourceStatus {
 	var out []SourceStatus
 	for _, src := range s.sources {
 		src.mu.Lock()
-		st := src.status
-		st.Rules = watchNames(src.watches)
+		st, ws := src.status, src.watches
+		st.Rules = watchNames(ws)
 		src.mu.Unlock()
-		out = append(out, st)
+		if !idle(st, ws) {
+			out = append(out, st)
+		}
 	}
 	for path, of := range s.last.aliases {
 		if s.sources[path] == nil {
-			out = append(out, SourceStatus{Path: path, State: Waiting, Why: sameFileError{of}.Error(), Rules: s.watching(path)})
+			out = append(out, SourceStatus{Path: path, State: Waiting, Why: sameFileError{of}.Error(), Rules: watchNames(s.watching(path))})
 		}
 	}
 	for p := range s.last.misses {
-		st := SourceStatus{Path: p, State: Waiting, Why: "no file matches yet", Rules: s.watching(p)}
+		ws := slices.DeleteFunc(s.watching(p), func(w Watch) bool { return w.Auto || s.choice.journal[w.Name] })
+		if len(ws) == 0 {
+			continue
+		}
+		st := SourceStatus{Path: p, State: Waiting, Why: "no file matches yet", Rules: watchNames(ws)}
 		if err := checkPattern(p); err != nil {
 			st.State, st.Why = Unreadable, err.Error()
 		}
 		out = append(out, st)
 	}
+	for _, st := range s.streams {
+		out = append(out, st.statuses()...)
+	}
 	slices.SortFunc(out, func(a, b SourceStatus) int { return cmp.Compare(a.Path, b.Path) })
 	return out
 }
 
-// watching returns the names of the watches of a pattern or a path.
-func (s *Sensor) watching(path string) []string {
-	var ws []Watch
+// watching returns the watches of a pattern or a path.
+func (s *Sensor) watching(path string) (ws []Watch) {
 	for _, w := range s.config.Watches {
 		if slices.ContainsFunc(w.Files, func(p string) bool {
 			ok, _ := filepath.Match(p, path)
@@ -99,7 +113,7 @@ func (s *Sensor) watching(path string) []string {
 			ws = append(ws, w)
 		}
 	}
-	return watchNames(ws)
+	return ws
 }
 
 func watchNames(ws []Watch) []string {
@@ -126,6 +140,9 @@ func (s *Sensor) Run(ctx context.Context) error {
 	var workers sync.WaitGroup
 	for range max(1, runtime.GOMAXPROCS(0)) {
 		workers.Go(r.work)
+	}
+	for _, st := range s.streams {
+		workers.Go(func() { r.bring(st) })
 	}
 	r.loop()
 	r.cancel(nil)
@@ -167,6 +184,9 @@ func (s *Sensor) newRound(ctx context.Context) *round {
 	}
 	r.folders = newFolders(s.env.log, r.watcher)
 	r.finder = finder{folders: r.folders, known: r.follows}
+	if r.journal != nil {
+		r.finder.also = r.listenForUnits
+	}
 	s.env.claims, s.env.names, s.env.folders, s.env.times = s.claims, s.names, r.folders, s.times
 	s.env.wake, s.env.settled = r.queue.wake, r.settle
 	s.env.leave = r.leave
@@ -257,6 +277,9 @@ func (r *round) handle(ev fsnotify.Event) {
 // the time when what is there counts as there before us.
 func (r *round) find(first bool) {
 	got := r.finder.find(r.config.Watches)
+	if r.journal != nil {
+		r.choose(&got)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.last = got
@@ -267,6 +290,7 @@ func (r *round) find(first bool) {
 		if src == nil {
 			src = &source{env: r.env, name: "file:" + t.path, path: t.path, mark: r.marks[t.path], fresh: first && t.exists}
 			src.status = SourceStatus{Path: t.path}
+			r.takeOver(src, t)
 			r.sources[t.path] = src
 			if first {
 				r.pending[src] = true
@@ -283,8 +307,14 @@ func (r *round) find(first bool) {
 			r.queue.wake(src, true)
 		}
 	}
-	if first && len(r.pending) == 0 {
-		r.closeCaught()
+	r.searched = true
+	r.allRead()
+}
+
+// allRead tells it if all is read that was there at the start. mu is held.
+func (s *Sensor) allRead() {
+	if s.searched && len(s.pending) == 0 && s.unheard == 0 {
+		s.closeCaught()
 	}
 }
 
@@ -298,7 +328,7 @@ func (s *source) set(t *target) (news bool) {
 		s.unwanted = true
 		return news
 	}
-	same := slices.EqualFunc(s.watches, t.watches, func(a, b Watch) bool { return a.Name == b.Name && a.Rule == b.Rule })
+	same := sameWatches(s.watches, t.watches)
 	news = !same || s.unwanted || s.exists != t.exists || s.seen != t.id
 	s.renewed = s.renewed || !same
 	s.unwanted, s.watches, s.exists, s.seen, s.polled = false, t.watches, t.exists, t.id, t.polled
@@ -378,9 +408,7 @@ func (r *round) settle(s *source) {
 	defer r.mu.Unlock()
 	if r.pending[s] {
 		delete(r.pending, s)
-		if len(r.pending) == 0 {
-			r.closeCaught()
-		}
+		r.allRead()
 	}
 }
 

@@ -26,6 +26,7 @@ type spot struct {
 	written time.Time   // no later than now; when the file was last written to, for what is not live
 	since   time.Time   // older lines do not count any more; zero = all count
 	live    bool        // it was written just now
+	dated   bool        // though it came just now, it is of the time that it tells, if any
 }
 
 // env is what all sources of a sensor share.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"gatehouse/internal/gate"
@@ -39,19 +40,48 @@ func (s *State) UnmarshalText(b []byte) error {
 	return fmt.Errorf("%s is not the state of a log", gate.Quote(string(b), 32))
 }
 
-// SourceStatus is how one watched path, or one pattern that matches nothing
-// yet, fares. The numbers count from the start of the sensor.
+// SourceStatus is how one source fares: a watched path, a pattern that matches
+// nothing yet, a unit in the journal, a socket, a command. The numbers count from the start of the sensor.
 type SourceStatus struct {
-	Path     string    `json:"path"`               // as watched
+	Path     string    `json:"path"`               // as watched; for other sources `journal:UNIT`, `syslog:URL`, `command:ARGV`
 	State    State     `json:"state"`              // how it fares
 	Why      string    `json:"why,omitempty"`      // why it is not read, or some of it does not count, and what to do about it
+	Note     string    `json:"note,omitempty"`     // what else is to be known of it: why it was chosen, what it cannot do
 	Rules    []string  `json:"rules"`              // the watches that read it
 	Lines    uint64    `json:"lines"`              // lines read
 	Hits     uint64    `json:"hits"`               // events made of them
 	Skipped  uint64    `json:"skipped"`            // lines that were too long for a rule to look at
 	Unproven uint64    `json:"unproven,omitempty"` // lines without a header that do not count, for nobody could confirm them
+	Odd      uint64    `json:"odd,omitempty"`      // lines that are not of the format that a rule expects: JSON that is not
+	Refused  uint64    `json:"refused,omitempty"`  // connections and datagrams of senders who may not send, or are too many
+	Lost     uint64    `json:"lost,omitempty"`     // datagrams that the kernel dropped because they came too fast
 	Behind   int64     `json:"behind"`             // bytes not yet read, of which an unfinished line may be part
 	LastLine time.Time `json:"last_line,omitzero"` // when the last line that was read was written, as far as is known
+}
+
+// Remarks is all that is to be known of the source besides its state and what it
+// read, in words; "" for nothing.
+func (s SourceStatus) Remarks() string {
+	var all []string
+	for _, t := range []string{s.Why, s.Note, many(s.Skipped, "line was too long", "lines were too long"),
+		many(s.Odd, "line is not of the format expected", "lines are not of the format expected"),
+		many(s.Refused, "sender or message was refused", "senders or messages were refused"),
+		many(s.Lost, "message was lost because they came too fast", "messages were lost because they came too fast")} {
+		if t != "" {
+			all = append(all, t)
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+func many(n uint64, one, more string) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
 }
 
 // tally counts what was handed over.
@@ -62,8 +92,10 @@ func (s *source) tally(lines, events, skipped int, p spot) {
 	st.Lines += uint64(lines)
 	st.Hits += uint64(events)
 	s.short += uint64(skipped)
-	if h, ok := s.lines.(*hits); ok {
-		st.Unproven += uint64(h.doubted())
+	if r, ok := s.lines.(remarker); ok {
+		doubts, odd := r.remarks()
+		st.Unproven += uint64(doubts)
+		st.Odd += uint64(odd)
 	}
 	st.LastLine = p.now
 	if !p.live {

@@ -15,9 +15,11 @@
 //	cutter   a reader -> blocks of whole lines
 //	feed     a log -> blocks whose hits are known, in the order of the log
 //	merge    many feeds -> one stream of lines, by time
-//	passing  the address and the date of a line that no rule takes
+//	passing  lines that no rule takes: of whom they speak
+//	date     when they were written
 //	course   lines -> decisions, by one configuration
 //	tally    what each ban would have kept away
+//	worst    whose bans would have kept most away
 //	summary  what comes out at the end
 //
 // [Run] feeds any [Listener]; a [Course] is one, so that two configurations, or

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -47,6 +48,7 @@ func runChild(ctx context.Context, argv, env []string, tail *tail, read func(io.
 	// the program ends, not the process.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	started, ended := make(chan error, 1), make(chan error, 1)
+	output := &output{File: r}
 	go func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
@@ -59,7 +61,7 @@ func runChild(ctx context.Context, argv, env []string, tail *tail, read func(io.
 		await(cmd.Process.Pid)
 		_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) // what it left behind; its number is not free before Wait
 		ended <- cmd.Wait()
-		_ = r.SetReadDeadline(time.Now().Add(childRest)) // someone who left the group may hold the pipe
+		output.close()
 	}()
 	if err := <-started; err != nil {
 		return fmt.Errorf("run %s: %w", argv[0], startProblem(err))
@@ -71,7 +73,7 @@ func runChild(ctx context.Context, argv, env []string, tail *tail, read func(io.
 		defer close(stopped)
 		endGroup(cmd.Process.Pid, ended)
 	})
-	err = read(r)
+	err = read(output)
 	if ctx.Err() == nil && err == nil { // all output was read: the program has ended, or closed it
 		select {
 		case e := <-ended:
@@ -83,7 +85,7 @@ func runChild(ctx context.Context, argv, env []string, tail *tail, read func(io.
 	<-stopped
 	exit := <-ended
 	switch {
-	case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
+	case err != nil:
 		return err
 	case ctx.Err() != nil:
 		return nil
@@ -91,6 +93,30 @@ func runChild(ctx context.Context, argv, env []string, tail *tail, read func(io.
 		return errChildEnded
 	}
 	return exit
+}
+
+// output is what a program writes. When the program has ended, what is still in the
+// pipe is read, and who left its process group and holds the pipe is not waited for.
+type output struct {
+	*os.File
+	over atomic.Bool
+}
+
+func (o *output) close() {
+	o.over.Store(true)
+	_ = o.SetReadDeadline(time.Now().Add(childRest)) // for the read that is under way
+}
+
+// Read implements io.Reader.
+func (o *output) Read(b []byte) (int, error) {
+	if o.over.Load() {
+		_ = o.SetReadDeadline(time.Now().Add(childRest)) // of this read: the last one may have been long ago
+	}
+	n, err := o.File.Read(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = io.EOF
+	}
+	return n, err
 }
 
 // errChildEnded says that a program ended by itself, as if all were well.

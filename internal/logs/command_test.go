@@ -3,7 +3,9 @@ package logs
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -119,5 +121,22 @@ func TestPause(t *testing.T) {
 	wake <- struct{}{}
 	if p.wait(t.Context(), steady, wake); p.next != 2*firstPause {
 		t.Errorf("after a steady run: %v", p.next)
+	}
+}
+
+// What a program wrote before it ended is read, however late that is.
+func TestChildsLastWords(t *testing.T) {
+	var got []byte
+	err := runChild(t.Context(), []string{"/bin/echo", "last words"}, nil, &tail{}, func(r io.Reader) (err error) {
+		o := r.(*output)
+		for !o.over.Load() {
+			runtime.Gosched()
+		}
+		_ = o.SetReadDeadline(time.Now().Add(-time.Hour)) // as if all patience had passed meanwhile
+		got, err = io.ReadAll(r)
+		return err
+	})
+	if string(got) != "last words\n" || !errors.Is(err, errChildEnded) {
+		t.Errorf("%q, %v", got, err)
 	}
 }

@@ -61,17 +61,17 @@ func parseCursor(text string) (c cursor, ok bool) {
 	return c, seen == [6]bool{true, true, true, true, true, true}
 }
 
-// upTo reports whether c is the entry o or one before it, as journald orders
-// them: by number where both are of one sequence, else by the clock that they
-// share.
+// upTo reports whether c is the entry o or one before it. Within a boot the clock
+// that never goes back decides, then the number: when journald moves what it wrote
+// early in a boot to disk, the entries keep their time and get new numbers.
 func (c cursor) upTo(o cursor) bool {
 	switch {
 	case o.text == "":
 		return false
-	case c.file == o.file:
-		return c.seq <= o.seq
 	case c.boot == o.boot && c.mono != o.mono:
 		return c.mono < o.mono
+	case c.file == o.file:
+		return c.seq <= o.seq
 	case c.real != o.real:
 		return c.real < o.real
 	}

@@ -34,6 +34,8 @@ func TestCursorOrder(t *testing.T) {
 		{"the next of the sequence", "i=5", "i=6", false, true},
 		{"the next of the sequence, though the clock was set back", "i=5;b=11111111222233334444555566667777;m=f51e0;t=660c6eb0452b3", "i=6;b=11111111222233334444555566667777;m=f51e0;t=1", false, true},
 		{"one before it", "i=5", "i=4", true, false},
+		{"one before it that was written to disk later", "i=5;b=11111111222233334444555566667777;m=f51e0", "i=9;b=11111111222233334444555566667777;m=f51df", true, false},
+		{"the next of the sequence, after a boot", "i=5;b=11111111222233334444555566667777;m=f51e0", "i=6;b=22221111222233334444555566667777;m=1", false, true},
 		{"another file, later in the same boot", "s=cdd16d0cbb16482b9e89d7fb7e9f05b7;i=5;b=11111111222233334444555566667777;m=f51e0", "s=00d16d0cbb16482b9e89d7fb7e9f05b7;i=1;b=11111111222233334444555566667777;m=f51e1", false, true},
 		{"another file and boot, earlier by the wall clock", "s=cdd16d0cbb16482b9e89d7fb7e9f05b7;i=5;b=11111111222233334444555566667777;m=f51e0;t=660c6eb0452b3", "s=00d16d0cbb16482b9e89d7fb7e9f05b7;i=9;b=00111111222233334444555566667777;m=ff1e0;t=660c6eb0452b2", true, false},
 		{"the same entry, moved to another file", "s=cdd16d0cbb16482b9e89d7fb7e9f05b7;i=5", "s=00d16d0cbb16482b9e89d7fb7e9f05b7;i=9", true, true},

@@ -37,6 +37,7 @@ type feed struct {
 
 	mu     sync.Mutex
 	status SourceStatus
+	told   string // the last failure that the log was told of
 }
 
 func newFeed(e *env, name string, watches []string) *feed {
@@ -117,7 +118,8 @@ func remarks(r lineReader) (doubts, odd int) {
 func (f *feed) fares(state State, why string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if state == Unreadable && (f.status.State != Unreadable || f.status.Why != why) {
+	if state == Unreadable && f.told != why {
+		f.told = why
 		f.env.log.Warn("a source cannot be read", "source", f.name, "error", why)
 	}
 	f.status.State, f.status.Why = state, why

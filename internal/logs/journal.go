@@ -105,6 +105,9 @@ func (j *journal) want(all []unitWatch) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.told && slices.EqualFunc(j.wanted, all, func(a, b unitWatch) bool { return a.unit == b.unit && sameWatches(a.watches, b.watches) }) {
+		for _, w := range all {
+			j.feeds[w.unit].note(w.note)
+		}
 		return
 	}
 	j.wanted, j.told = all, true
@@ -174,18 +177,20 @@ func (j *journal) run(ctx context.Context, settled func()) error {
 		}
 		begun := time.Now()
 		inner, cancel := context.WithCancel(ctx)
-		go func() {
+		var watch sync.WaitGroup
+		watch.Go(func() {
 			select {
 			case <-j.changed:
 				j.again()
 				cancel()
 			case <-inner.Done():
 			}
-		}()
+		})
 		r := &reading{journal: j, feeds: feeds, settled: settled}
 		problem, err := r.read(inner)
 		interrupted := inner.Err() != nil
 		cancel()
+		watch.Wait()
 		if err != nil && !interrupted {
 			return err
 		}

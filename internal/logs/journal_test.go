@@ -474,3 +474,18 @@ func recorded(t *testing.T, record string) (lines []string, marks map[string]str
 	}
 	return lines, marks
 }
+
+// A unit that writes nothing moves on with the others, so that a restart need not
+// read again what these wrote.
+func TestJournalQuietUnit(t *testing.T) {
+	w := newJournalWriter(t)
+	w.write(failed(1, sshUnit), failed(2, sshUnit))
+	w.close()
+	b := newBench(t)
+	b.startConfig(journalConfig(t, w.folder, "ssh.service", "quiet.service"))
+	b.wantPorts("1", "2")
+	b.stop()
+	if m := b.marks["journal:quiet.service"]; m == "" || m != b.marks["journal:ssh.service"] {
+		t.Errorf("marks %q", b.marks)
+	}
+}

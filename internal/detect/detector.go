@@ -42,7 +42,8 @@ func (d *Detector) clear() {
 }
 
 // Observe counts events in their order and appends a finding to out for each
-// threshold that one of them crosses and for each ask, which passes at once.
+// threshold that one of them crosses, and for each ask and each tell, which pass
+// at once.
 // Events of watches that are not configured, without a subject, or of a class
 // that does not count, are passed over. now is when they arrived.
 func (d *Detector) Observe(events []gate.Event, now time.Time, out []gate.Finding) []gate.Finding {
@@ -54,6 +55,10 @@ func (d *Detector) Observe(events []gate.Event, now time.Time, out []gate.Findin
 		}
 		if e.Class == gate.ClassAsk {
 			out = ask(e, out)
+			continue
+		}
+		if e.Class == gate.ClassTell {
+			out = append(out, passed(e))
 			continue
 		}
 		if !e.Class.Counts() && e.Class != gate.ClassSuccess {
@@ -70,7 +75,12 @@ func ask(e *gate.Event, out []gate.Finding) []gate.Finding {
 	if e.Ask == nil {
 		return out
 	}
-	return append(out, gate.Finding{
+	return append(out, passed(e))
+}
+
+// passed is the finding of an event that needs no counting.
+func passed(e *gate.Event) gate.Finding {
+	return gate.Finding{
 		Time:     e.Time,
 		Origin:   e.Origin,
 		Rule:     e.Rule,
@@ -78,7 +88,7 @@ func ask(e *gate.Event, out []gate.Finding) []gate.Finding {
 		Evidence: e.Evidence,
 		Proof:    gate.Proof{Count: 1, First: []gate.Event{*e}},
 		Ask:      e.Ask,
-	})
+	}
 }
 
 // arrive notes what time it is.

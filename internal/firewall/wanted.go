@@ -87,9 +87,10 @@ func (w *wanted) scopeOf(s gate.Scope) int {
 }
 
 // place returns the class and the key of a subject, making the class if need
-// be; false for what is neither address nor prefix, or for traffic towards it.
+// be; false for what is neither address nor prefix, for traffic towards it, and for
+// requests behind a proxy.
 func (w *wanted) place(s gate.Subject, sc gate.Scope) (*class, key, bool) {
-	if !s.IsNet() || sc.Direction == gate.Out {
+	if !s.IsNet() || sc.Direction == gate.Out || sc.HTTP {
 		return nil, key{}, false
 	}
 	p := s.Prefix()

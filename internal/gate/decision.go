@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"net/netip"
 	"strconv"
 	"time"
 )
@@ -92,18 +93,24 @@ type Scope struct {
 	Ports     Ports     `json:"ports,omitzero"`     // empty = all
 	Direction Direction `json:"direction,omitzero"` // DirectionNone and In = what the subject sends
 	New       bool      `json:"new,omitempty"`      // only new connections: live ones go on
+	// HTTP says that only requests to a web server are meant: the subject is behind
+	// a proxy, so the kernel cannot tell its packets from those of others.
+	HTTP bool         `json:"http,omitempty"`
+	From netip.Prefix `json:"from,omitzero"` // of a port: only what comes from there; zero = from anywhere
+	To   netip.Prefix `json:"to,omitzero"`   // of a port: only what goes there; zero = to anywhere
 }
 
 // Decision is a verdict on a subject, with its reason. Its Origin, Rule,
 // Subject and Verdict identify it.
 type Decision struct {
-	Time    time.Time `json:"time"`           // when it was decided
-	Until   time.Time `json:"until,omitzero"` // when a ban ends; zero = never
-	Verdict Verdict   `json:"verdict"`        // what
-	Subject Subject   `json:"subject"`        // on whom
-	Scope   Scope     `json:"scope,omitzero"` // on which part of it
-	Rule    string    `json:"rule"`           // the watch, or who asked: "command"
-	Origin  Origin    `json:"origin"`         // of the event that led to it; the zero Origin for what time alone did
+	Time    time.Time `json:"time"`            // when it was decided
+	Until   time.Time `json:"until,omitzero"`  // when a ban ends; zero = never
+	Verdict Verdict   `json:"verdict"`         // what
+	Subject Subject   `json:"subject"`         // on whom
+	Scope   Scope     `json:"scope,omitzero"`  // on which part of it
+	Rule    string    `json:"rule"`            // the watch, or who asked: "command"
+	Topic   string    `json:"topic,omitempty"` // of a Tell: the kind of happening, `panel.alarm`; see Kind
+	Origin  Origin    `json:"origin"`          // of the event that led to it; the zero Origin for what time alone did
 	Offence int       `json:"offence,omitempty"`
 	Why     string    `json:"why"` // a sentence in plain words, made where the decision is made
 	Proof   *Proof    `json:"proof,omitempty"`
@@ -122,4 +129,13 @@ func (d Decision) Life(t time.Time) time.Duration {
 		return Forever
 	}
 	return max(0, d.Until.Sub(t))
+}
+
+// Kind returns what kind of record a decision makes, for whoever sorts them:
+// `ban`, `release`, `close`, ... or, of a Tell, its topic.
+func (d Decision) Kind() string {
+	if d.Verdict == Tell && d.Topic != "" {
+		return d.Topic
+	}
+	return d.Verdict.String()
 }

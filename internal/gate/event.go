@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"net/netip"
 	"strconv"
 	"time"
 )
@@ -60,9 +61,10 @@ const (
 	ClassSuccess       // the session succeeded: never counts
 	ClassInfo          // context only: never counts
 	ClassAsk           // a wish of a person, a file or a schedule: Ask is set
+	ClassTell          // something that happened and is to be recorded and told: Line is a sentence about it, Pattern the kind of happening
 )
 
-var classNames = [...]string{"", "failure", "hint", "key", "success", "info", "ask"}
+var classNames = [...]string{"", "failure", "hint", "key", "success", "info", "ask", "tell"}
 
 // String returns the class in one lower-case word; "" for ClassNone.
 func (c Class) String() string {
@@ -129,6 +131,9 @@ type Detail struct {
 	User    string `json:"user,omitempty"`    // account that was tried, at most 128 bytes
 	Session uint64 `json:"session,omitempty"` // joins the events of one session of the rule; 0 = none
 	Via     string `json:"via,omitempty"`     // host name in a stream of many hosts, at most 64 bytes
+	Proxied bool   `json:"proxied,omitempty"` // a trusted proxy says that the subject is its client: the kernel never sees packets of it
+	Proto   Proto  `json:"proto,omitempty"`   // transport protocol of Port
+	Port    uint16 `json:"port,omitempty"`    // port of this machine that was tried; 0 = none in particular
 }
 
 // Batch is what a sensor hands to the line at once: a block of log, a burst of
@@ -151,6 +156,8 @@ type Ask struct {
 	Reason  string        `json:"reason,omitempty"` // in the asker's words, at most 512 bytes
 	By      string        `json:"by,omitempty"`     // who asked: "root", "uid 1000", "schedule night"
 	All     bool          `json:"all,omitempty"`    // for Release: every ban
+	From    netip.Prefix  `json:"from,omitzero"`    // for Close and Open: only for what comes from there; zero = from anywhere
+	To      netip.Prefix  `json:"to,omitzero"`      // for Close and Open: only for what goes there; zero = to anywhere
 }
 
 // Answer is what became of one Ask.

@@ -5,13 +5,18 @@ import (
 	"errors"
 	"hash/crc32"
 	"math"
+	"net/netip"
 	"time"
 
 	"gatehouse/internal/gate"
 )
 
-// bodyVersion is the first byte of a packed decision.
-const bodyVersion = 1
+// The first byte of a packed decision: with bodyLonger, topic, from and to follow
+// the reason.
+const (
+	bodyVersion = 1
+	bodyLonger  = 2
+)
 
 var (
 	errBody    = errors.New("damaged record")
@@ -20,17 +25,25 @@ var (
 
 // appendBody packs a decision without its proof: a version byte; varints for
 // time, until, verdict, direction and new, offence, epoch and offset; the subject's
-// key, ports, rule, source and reason, each behind its length; and a CRC-32C of all
-// of it and of its number, little endian, because SQLite itself does not notice a
+// key, ports, rule, source and reason (then topic, from and to where there is one of
+// them), each behind its length; and a CRC-32C of all of it and of its number, little endian, because SQLite itself does not notice a
 // flipped bit.
 func appendBody(b []byte, d *gate.Decision, seq uint64) []byte {
 	start := len(b)
-	b = append(b, bodyVersion)
+	longer := d.Topic != "" || d.Scope.From.IsValid() || d.Scope.To.IsValid()
+	if longer {
+		b = append(b, bodyLonger)
+	} else {
+		b = append(b, bodyVersion)
+	}
 	b = binary.AppendVarint(b, nanos(d.Time))
 	b = binary.AppendVarint(b, nanos(d.Until))
 	extra := uint64(d.Scope.Direction) << 1
 	if d.Scope.New {
 		extra |= 1
+	}
+	if d.Scope.HTTP {
+		extra |= 1 << 3
 	}
 	b = binary.AppendUvarint(b, uint64(d.Verdict))
 	b = binary.AppendUvarint(b, extra)
@@ -43,7 +56,20 @@ func appendBody(b []byte, d *gate.Decision, seq uint64) []byte {
 	b = appendText(b, d.Rule)
 	b = appendText(b, d.Origin.Source)
 	b = appendText(b, d.Why)
+	if longer {
+		b = appendText(b, d.Topic)
+		b = appendText(b, prefixText(d.Scope.From))
+		b = appendText(b, prefixText(d.Scope.To))
+	}
 	return binary.LittleEndian.AppendUint32(b, bodySum(b[start:], seq))
+}
+
+// prefixText is the text of a prefix, "" of none.
+func prefixText(p netip.Prefix) string {
+	if !p.IsValid() {
+		return ""
+	}
+	return p.String()
 }
 
 func bodySum(b []byte, seq uint64) uint32 {
@@ -101,7 +127,7 @@ const maxTexts = 4096
 // errKey.
 func (u *unpacker) decision(b []byte, seq uint64) (d gate.Decision, err error) {
 	n := len(b) - 4
-	if n < 1 || b[0] != bodyVersion || binary.LittleEndian.Uint32(b[n:]) != bodySum(b[:n], seq) {
+	if n < 1 || b[0] != bodyVersion && b[0] != bodyLonger || binary.LittleEndian.Uint32(b[n:]) != bodySum(b[:n], seq) {
 		return gate.Decision{}, errBody
 	}
 	r := reader{b: b[1:n]}
@@ -110,7 +136,8 @@ func (u *unpacker) decision(b []byte, seq uint64) (d gate.Decision, err error) {
 	d.Verdict = gate.Verdict(r.uvarint())
 	extra := r.uvarint()
 	d.Scope.New = extra&1 != 0
-	d.Scope.Direction = gate.Direction(extra >> 1)
+	d.Scope.Direction = gate.Direction(extra >> 1 & 3)
+	d.Scope.HTTP = extra&(1<<3) != 0
 	d.Offence = int(r.varint())
 	d.Origin.Epoch = r.uvarint()
 	d.Origin.Offset = r.varint()
@@ -119,7 +146,12 @@ func (u *unpacker) decision(b []byte, seq uint64) (d gate.Decision, err error) {
 	d.Rule = u.text(r.text())
 	d.Origin.Source = u.text(r.text())
 	d.Why = string(r.text())
-	if r.bad || len(r.b) != 0 || d.Verdict > gate.Tell || d.Scope.Direction > gate.Out {
+	var from, to []byte
+	if b[0] == bodyLonger {
+		d.Topic = u.text(r.text())
+		from, to = r.text(), r.text()
+	}
+	if r.bad || extra>>4 != 0 || len(r.b) != 0 || d.Verdict > gate.Tell || d.Scope.Direction > gate.Out {
 		return gate.Decision{}, errBody
 	}
 	if d.Subject, err = parseKey(key); err != nil {
@@ -130,7 +162,21 @@ func (u *unpacker) decision(b []byte, seq uint64) (d gate.Decision, err error) {
 			return gate.Decision{}, errBody
 		}
 	}
+	if d.Scope.From, err = parsePrefix(from); err == nil {
+		d.Scope.To, err = parsePrefix(to)
+	}
+	if err != nil {
+		return gate.Decision{}, errBody
+	}
 	return d, nil
+}
+
+// parsePrefix is the inverse of prefixText.
+func parsePrefix(b []byte) (netip.Prefix, error) {
+	if len(b) == 0 {
+		return netip.Prefix{}, nil
+	}
+	return netip.ParsePrefix(string(b))
 }
 
 func (u *unpacker) text(b []byte) string {

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"reflect"
 	"testing"
 	"time"
@@ -28,7 +29,9 @@ func decisions() *rapid.Generator[gate.Decision] {
 		return gate.Decision{
 			Time: when.Draw(t, "time"), Until: when.Draw(t, "until"), Verdict: gate.Verdict(rapid.IntRange(0, int(gate.Tell)).Draw(t, "verdict")),
 			Subject: subjects().Draw(t, "subject"), Rule: rapid.String().Draw(t, "rule"), Why: rapid.String().Draw(t, "why"),
-			Scope:   gate.Scope{Ports: ports, Direction: gate.Direction(rapid.IntRange(0, 2).Draw(t, "direction")), New: rapid.Bool().Draw(t, "new")},
+			Scope: gate.Scope{Ports: ports, Direction: gate.Direction(rapid.IntRange(0, 2).Draw(t, "direction")), New: rapid.Bool().Draw(t, "new"), HTTP: rapid.Bool().Draw(t, "http"),
+				From: rapid.SampledFrom(prefixes).Draw(t, "from"), To: rapid.SampledFrom(prefixes).Draw(t, "to")},
+			Topic:   rapid.SampledFrom([]string{"", "panel.alarm"}).Draw(t, "topic"),
 			Origin:  gate.Origin{Source: rapid.String().Draw(t, "source"), Epoch: rapid.Uint64().Draw(t, "epoch"), Offset: rapid.Int64().Draw(t, "offset")},
 			Offence: rapid.IntRange(-3, 1000).Draw(t, "offence"),
 		}
@@ -94,3 +97,5 @@ func FuzzBody(f *testing.F) {
 		}
 	})
 }
+
+var prefixes = []netip.Prefix{{}, netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")}

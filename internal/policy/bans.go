@@ -218,14 +218,14 @@ func (b *bans) origin(v *ban) gate.Origin {
 
 // sameScope reports whether two scopes are one.
 func sameScope(a, b gate.Scope) bool {
-	return a.New == b.New && outward(a) == outward(b) && a.Ports.Equal(b.Ports)
+	return a.New == b.New && a.HTTP == b.HTTP && outward(a) == outward(b) && a.From == b.From && a.To == b.To && a.Ports.Equal(b.Ports)
 }
 
 func outward(s gate.Scope) bool { return s.Direction == gate.Out }
 
 // includes reports whether all that b shuts is shut by a.
 func includes(a, b gate.Scope) bool {
-	return (!a.New || b.New) && outward(a) == outward(b) &&
+	return (!a.New || b.New) && (!a.HTTP || b.HTTP) && outward(a) == outward(b) &&
 		(a.Ports.IsEmpty() || !b.Ports.IsEmpty() && b.Ports.Minus(a.Ports).IsEmpty())
 }
 

@@ -53,7 +53,11 @@ func (p *Policy) Decide(fs []gate.Finding, now time.Time, h gate.Host) (ds []gat
 	ds = p.lapse(nil, now)
 	for i := range fs {
 		if fs[i].Ask == nil {
-			ds = p.judge(ds, &fs[i], now, h)
+			if e := happening(&fs[i]); e != nil {
+				ds = append(ds, pass(&fs[i], e, now))
+			} else {
+				ds = p.judge(ds, &fs[i], now, h)
+			}
 			continue
 		}
 		var a gate.Answer

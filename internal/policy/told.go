@@ -1,6 +1,10 @@
 package policy
 
-import "time"
+import (
+	"time"
+
+	"gatehouse/internal/gate"
+)
 
 // told bounds how often a subject that may not be banned is told of, and how
 // many are remembered.
@@ -34,6 +38,27 @@ func (t *told) may(k netKey, now time.Time) bool {
 	}
 	(*t)[k] = now
 	return true
+}
+
+// happening returns the event of a finding that is only to be told; nil for any
+// other.
+func happening(f *gate.Finding) *gate.Event {
+	if len(f.Proof.First) == 0 || f.Proof.First[0].Class != gate.ClassTell {
+		return nil
+	}
+	return &f.Proof.First[0]
+}
+
+// pass records what happened as it was told.
+func pass(f *gate.Finding, e *gate.Event, now time.Time) gate.Decision {
+	d := gate.Decision{
+		Time: now, Verdict: gate.Tell, Subject: f.Subject, Rule: f.Rule, Topic: f.Rule,
+		Origin: f.Origin, Why: e.Line,
+	}
+	if e.Pattern != "" {
+		d.Topic += "." + e.Pattern
+	}
+	return d
 }
 
 func (t *told) shift(delta time.Duration) {

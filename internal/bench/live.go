@@ -37,11 +37,11 @@ func newScene(b *bench, config string) *scene {
 	dir := b.TempDir()
 	var err error
 	s.log, err = os.Create(filepath.Join(dir, "auth.log"))
-	b.must(err)
+	b.Must(err)
 	b.Cleanup(func() { s.log.Close() })
 	s.daemon = rig.New(b, b.bin, s.gate, fmt.Sprintf("watch: [{rule: sshd, files: [%s], threshold: 5 in 10m, ban: [1h]}]\n%s", s.log.Name(), config))
 	s.sink, err = s.gate.ListenPacket("udp", "10.9.0.1:9")
-	b.must(err)
+	b.Must(err)
 	b.Cleanup(func() { s.sink.Close() })
 	go func() {
 		for buf := make([]byte, 64); ; {
@@ -70,14 +70,14 @@ func (s *scene) attack(a netip.Addr, n, session int) error {
 func (s *scene) cutOff(b *bench, a netip.Addr, session int) time.Duration {
 	s.bad.AddAddr(a.String() + "/16")
 	c, err := s.bad.DialFrom(context.Background(), a, "udp", "10.9.0.1:9")
-	b.must(err)
+	b.Must(err)
 	defer c.Close()
 	for before := s.count.Load(); s.count.Load() == before; {
 		c.Write([]byte("x"))
 		runtime.Gosched()
 	}
 	written := time.Now()
-	b.must(s.attack(a, 5, session))
+	b.Must(s.attack(a, 5, session))
 	for time.Since(time.Unix(0, max(s.last.Load(), written.UnixNano()))) < quiet {
 		if time.Since(written) > 5*time.Second {
 			b.Fatalf("%s is not banned after 5 s", a)
@@ -151,7 +151,7 @@ func restart(b *bench) (string, bool) {
 		b.Fatalf("ban: %s", r.Err)
 	}
 	c, err := s.bad.DialFrom(context.Background(), netip.MustParseAddr("10.9.4.1"), "udp", "10.9.0.1:9")
-	b.must(err)
+	b.Must(err)
 	defer c.Close()
 	stop, sent := make(chan struct{}), make(chan uint64)
 	before := s.count.Load()
@@ -188,7 +188,7 @@ func restart(b *bench) (string, bool) {
 func idle(b *bench) (string, bool) {
 	s := newScene(b, "")
 	s.daemon.Start()
-	b.must(s.attack(netip.MustParseAddr("10.9.255.254"), 5, 1))
+	b.Must(s.attack(netip.MustParseAddr("10.9.255.254"), 5, 1))
 	s.daemon.Must("status")
 	time.Sleep(5 * time.Second)
 	kb := 0

@@ -78,57 +78,19 @@ func main() {
 	}
 }
 
-// bench stands in for a test: it collects what is to be cleaned up, and ends one
-// measurement when the rig fails.
+// bench is what one measurement needs: the built program, and a crew that ends it
+// when something cannot be built.
 type bench struct {
-	bin      string
-	cleanups []func()
+	netlab.Crew
+	bin string
 }
-
-type failure string
 
 func run(row budget, bin string) (got string, ok bool) {
 	b := &bench{bin: bin}
-	defer func() {
-		if r := recover(); r != nil {
-			f, is := r.(failure)
-			if !is {
-				panic(r)
-			}
-			got, ok = "failed: "+string(f), false
-		}
-	}()
-	defer b.close()
-	return row.measure(b)
-}
-
-func (b *bench) close() {
-	for _, f := range slices.Backward(b.cleanups) {
-		f()
+	if err := b.Perform(func() error { got, ok = row.measure(b); return nil }); err != nil {
+		return "failed: " + err.Error(), false
 	}
-}
-
-// The methods of netlab.TB.
-
-func (b *bench) Helper()                   {}
-func (b *bench) Logf(string, ...any)       {}
-func (b *bench) Cleanup(f func())          { b.cleanups = append(b.cleanups, f) }
-func (b *bench) Fatalf(f string, a ...any) { panic(failure(fmt.Sprintf(f, a...))) }
-func (b *bench) Skipf(f string, a ...any)  { panic(failure(fmt.Sprintf(f, a...))) }
-func (b *bench) TempDir() string {
-	dir, err := os.MkdirTemp("", "gatehouse-bench-")
-	if err != nil {
-		b.Fatalf("%v", err)
-	}
-	b.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
-// must ends the measurement on an error.
-func (b *bench) must(err error) {
-	if err != nil {
-		b.Fatalf("%v", err)
-	}
+	return got, ok
 }
 
 // quantile returns the q-th of sorted durations.

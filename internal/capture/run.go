@@ -116,8 +116,8 @@ func capture(ctx context.Context, v Service, lower []string) (res result) {
 	ctx, cancel := context.WithTimeout(ctx, v.patience())
 	defer cancel()
 	r := &Run{ctx: ctx, step: "start"}
-	c := &crew{}
-	err := c.perform(func() error {
+	c := &netlab.Crew{}
+	err := c.Perform(func() error {
 		if err := r.build(c, v, lower); err != nil {
 			return err
 		}
@@ -167,7 +167,7 @@ func (r *Run) attack(a Attack) {
 }
 
 // build makes the network and the machines.
-func (r *Run) build(c *crew, v Service, lower []string) error {
+func (r *Run) build(c *netlab.Crew, v Service, lower []string) error {
 	if err := unix.Sethostname([]byte("gate")); err != nil { // the stage's own
 		return fmt.Errorf("set the host name: %w", err)
 	}
@@ -230,8 +230,8 @@ func (r *Run) prepare(v Service) error {
 
 // shell runs a shell on a service's machine, before the service's start.
 func shell(ctx context.Context, v Service, lower []string) error {
-	r, c := &Run{ctx: ctx, step: "shell"}, &crew{}
-	return c.perform(func() error {
+	r, c := &Run{ctx: ctx, step: "shell"}, &netlab.Crew{}
+	return c.Perform(func() error {
 		if err := r.build(c, v, lower); err != nil {
 			return err
 		}

@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -48,9 +47,7 @@ func (s *show) rage(ctx context.Context, a *attacker) {
 			Options: []string{fmt.Sprintf("NumberOfPasswordPrompts=%d", a.prompts)},
 		})
 		if got.In {
-			s.crew.mu.Lock()
-			s.crew.err = errors.Join(s.crew.err, fmt.Errorf("%s got in as %s", a.name, g.user))
-			s.crew.mu.Unlock()
+			s.crew.Fail(fmt.Errorf("%s got in as %s", a.name, g.user))
 			return
 		}
 		if !a.isBanned() {

@@ -46,7 +46,7 @@ watch:
 `
 
 // startDaemon starts the daemon on the gate and returns when it guards.
-func startDaemon(ctx context.Context, c *crew, h *netlab.Host, program, dir, authLog string) (*daemon, error) {
+func startDaemon(ctx context.Context, c *netlab.Crew, h *netlab.Host, program, dir, authLog string) (*daemon, error) {
 	d := &daemon{
 		host: h, program: program, config: filepath.Join(dir, "gatehouse.yaml"), socket: filepath.Join(dir, "socket"),
 		log: filepath.Join(dir, "daemon.log"), exited: make(chan struct{}),

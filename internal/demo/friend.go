@@ -30,7 +30,7 @@ type friend struct {
 
 // connect logs the friend in, and returns what proves that it still is. Where the
 // server cannot let anybody in without real root, it is a plain connection.
-func (f *friend) connect(ctx context.Context, c *crew) (beat func() error, err error) {
+func (f *friend) connect(ctx context.Context, c *netlab.Crew) (beat func() error, err error) {
 	session, sshErr := f.host.OpenSSH(ctx, netlab.Login{
 		To: netip.AddrPortFrom(netip.MustParseAddr(gate4), sshPort), User: friendID, Password: netlab.Password,
 	})

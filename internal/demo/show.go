@@ -33,7 +33,7 @@ const (
 type show struct {
 	script
 	*screen
-	crew   *crew
+	crew   *netlab.Crew
 	lab    *netlab.Lab
 	gate   *netlab.Host
 	cast   []*attacker
@@ -55,9 +55,9 @@ type result struct {
 
 // perform plays the show in a stage, on w.
 func perform(s script, w io.Writer) error {
-	c := &crew{dir: s.Dir}
+	c := &netlab.Crew{Dir: s.Dir}
 	sh := &show{script: s, screen: newScreen(w, s.Options, s.Begin), crew: c, cast: newCast()}
-	return c.perform(sh.play)
+	return c.Perform(sh.play)
 }
 
 // play is the plot.

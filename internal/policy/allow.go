@@ -114,7 +114,8 @@ func (p *Policy) Allowed() []netip.Prefix {
 // configuration, and the addresses that host names have now. They take the
 // place of all that SetAllow was given before; what asks allowed stays. Bans
 // that are allowed now are released.
-func (p *Policy) SetAllow(entries []AllowEntry, now time.Time, _ gate.Host) []gate.Decision {
+func (p *Policy) SetAllow(entries []AllowEntry, now time.Time, h gate.Host) []gate.Decision {
+	p.here = h
 	p.allow.remove(func(e permit) bool { return !e.own })
 	for _, e := range entries {
 		p.allow.add(e, false)
@@ -126,7 +127,14 @@ func (p *Policy) SetAllow(entries []AllowEntry, now time.Time, _ gate.Host) []ga
 	for i, b := range p.bans.all {
 		if e, ok := p.allow.covering(b.prefix()); ok {
 			p.remember(b, now)
+			k := b.netKey
 			ds = append(ds, p.release(i, now, "it is allowed now"+by(e, b.subject())))
+			p.disband(k)
+		}
+	}
+	for _, e := range entries {
+		if s := gate.PrefixSubject(e.Prefix); s.IsNet() {
+			ds = p.undo(ds, s, s.String()+" in it is allowed now", now)
 		}
 	}
 	return ds

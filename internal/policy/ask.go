@@ -125,18 +125,22 @@ func (p *Policy) askBan(ds []gate.Decision, w *wish, h gate.Host) []gate.Decisio
 		until = w.now.Add(life)
 	}
 	extends := ""
+	var longest *ban
 	for _, b := range p.bans.covering(k) {
-		if includes(*b.scope, scope) && !b.endsBefore(nanos(until)) {
-			w.answer.Until = fromNanos(b.until)
-			w.answer.Note = "it is banned" + untilWhen(b.until) + " already"
-			if b.netKey != k {
-				w.answer.Note = "it lies in " + b.subject().String() + ", which is banned" + untilWhen(b.until)
-			}
-			return ds
+		if includes(*b.scope, scope) && !b.endsBefore(nanos(until)) && (longest == nil || longest.endsBefore(b.until)) {
+			longest = b
 		}
 		if b.netKey == k && sameScope(*b.scope, scope) {
 			extends = ", which extends the one" + untilWhen(b.until)
 		}
+	}
+	if b := longest; b != nil {
+		w.answer.Until = fromNanos(b.until)
+		w.answer.Note = "it is banned" + untilWhen(b.until) + " already"
+		if b.netKey != k {
+			w.answer.Note = "it lies in " + b.subject().String() + ", which is banned" + untilWhen(b.until)
+		}
+		return ds
 	}
 	ds, ok := ds, true
 	if extends == "" {
@@ -152,8 +156,9 @@ func (p *Policy) askBan(ds []gate.Decision, w *wish, h gate.Host) []gate.Decisio
 	}
 	d := w.decision(gate.Ban, s, w.who()+" asked for a ban"+length+on(scope)+extends+w.because())
 	d.Until, d.Scope = until, scope
+	p.retire(&d)
 	p.ban(&d)
-	w.answer.Until = until
+	w.answer.Until = d.Until
 	if e, ok := p.allow.inside(s.Prefix()); ok {
 		w.answer.Note = gate.PrefixSubject(e.Prefix).String() + " in it stays allowed"
 	}
@@ -218,7 +223,9 @@ func (p *Policy) lift(w *wish, i uint32, first bool, why string) gate.Decision {
 		d.Origin = gate.Origin{}
 	}
 	p.remember(b, w.now)
+	k := b.netKey
 	p.bans.remove(i)
+	p.disband(k)
 	return d
 }
 
@@ -253,6 +260,7 @@ func (p *Policy) askAllow(ds []gate.Decision, w *wish) []gate.Decision {
 	proof := w.f.Proof
 	d.Proof = &proof // it bears the name that was meant
 	ds = append(ds, d)
+	ds = p.undo(ds, s, s.String()+" in it is allowed now", w.now)
 	lifted := 0
 	for i, b := range p.bans.all {
 		if s.Covers(b.subject()) {

@@ -52,12 +52,16 @@ type ban struct {
 	netKey
 	movable bool   // decided since the machine booted: moves when the wall clock jumps
 	earlier bool   // decided before this process started
+	listed  bool   // among its neighbours
+	wide    uint8  // length of the network in which it is listed
 	rule    uint32 // number of the name
 	source  uint32 // of the origin, the same
 	offence uint32 // 0 = none
 	joined  uint32 // findings since
 	next    uint32 // next ban of the same subject
 	pos     uint32 // in the queue, from 1; 0 = not in it
+	before  uint32 // neighbours in the list of its network; 0 = none
+	after   uint32
 	epoch   uint64 // of the origin
 	offset  int64  // of the origin
 	since   int64  // nanoseconds since 1970, as recorded
@@ -83,7 +87,9 @@ type bans struct {
 	names []string          // rules and sources
 	named map[string]uint32
 	every *gate.Scope // the scope of everything, shared
-	last  *gate.Scope // the scope that was added last, shared
+
+	enrolled map[netKey]uint32 // first of the bans that count in each network, see neighbours
+	last     *gate.Scope       // the scope that was added last, shared
 }
 
 const bansInPage = 256
@@ -128,6 +134,7 @@ func (b *bans) add(v ban) uint32 {
 func (b *bans) remove(i uint32) {
 	v := b.at(i)
 	b.dequeue(i)
+	b.strike(i)
 	if first := b.index[v.netKey]; first != i {
 		for b.at(first).next != i {
 			first = b.at(first).next

@@ -16,6 +16,9 @@ type Config struct {
 	IPv6Prefix int             // bits of an IPv6 address that are banned together; default 64
 	ManualFor  time.Duration   // how long a ban by command lasts that says nothing; default gate.Forever
 	MaxBans    int             // live bans; default 1,000,000 (about 300 bytes each). At the bound the ban that ends first makes room
+	Networks   []Network       // parts of the address space with a ladder of their own; the first that covers a subject counts
+	Aggregate  Aggregate       // when many offenders of one network become one ban; default never
+	Retire     []Retire        // which bans end early, those without an end included; the first that fits counts
 }
 
 // Watch is how findings of one watch are judged.
@@ -43,6 +46,8 @@ func (c Config) withDefaults() Config {
 	c.ManualFor = cmp.Or(c.ManualFor, gate.Forever)
 	c.MaxBans = cmp.Or(c.MaxBans, 1_000_000)
 	c.Watches = slices.Clone(c.Watches)
+	c.Aggregate.IPv4 = c.Aggregate.IPv4.bounded(32)
+	c.Aggregate.IPv6 = c.Aggregate.IPv6.bounded(128)
 	for i := range c.Watches {
 		c.Watches[i].Ladder = ladder(c.Watches[i].Ladder, c.Ladder)
 		c.Watches[i].Noun = cmp.Or(c.Watches[i].Noun, "failure")

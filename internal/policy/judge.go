@@ -15,8 +15,8 @@ func (p *Policy) judge(ds []gate.Decision, f *gate.Finding, now time.Time, h gat
 	if !f.Subject.IsNet() {
 		return ds
 	}
-	w := p.watch(f.Rule)
 	t := p.aim(f, h)
+	w, network := p.under(p.watch(f.Rule), t.subject)
 	scope := gate.Scope{Ports: w.Ports, New: f.Evidence != gate.Proven}
 	if t.never != "" {
 		return p.tell(ds, f, t, w, scope, now)
@@ -43,8 +43,9 @@ func (p *Policy) judge(ds []gate.Decision, f *gate.Finding, now time.Time, h gat
 	proof := f.Proof
 	d := gate.Decision{
 		Time: now, Until: until, Verdict: gate.Ban, Subject: t.subject, Scope: scope,
-		Rule: f.Rule, Origin: f.Origin, Why: p.whyBan(f, w, &s, t.alone, scope), Proof: &proof,
+		Rule: f.Rule, Origin: f.Origin, Why: p.whyBan(f, w, &s, t.alone, network, scope), Proof: &proof,
 	}
+	p.retire(&d)
 	if s.climbs {
 		d.Offence = s.offence
 	}
@@ -53,12 +54,14 @@ func (p *Policy) judge(ds []gate.Decision, f *gate.Finding, now time.Time, h gat
 		t.never = "there is no room for another ban"
 		return p.tell(ds, f, t, w, scope, now)
 	}
-	b := p.bans.at(p.ban(&d))
+	i := p.ban(&d)
+	b := p.bans.at(i)
 	b.offence = uint32(s.offence)
 	if s.guilty != 0 {
 		b.guilty = s.guilty
 	}
-	return append(ds, d)
+	p.bans.enrol(i, p)
+	return p.aggregate(append(ds, d), i, f, now, h)
 }
 
 // target is whom a finding is aimed at.

@@ -198,11 +198,17 @@ func (m *model) ask(f *gate.Finding, now time.Time) (out []string, a gate.Answer
 		if ask.For != 0 && ask.For != gate.Forever {
 			until = now.Add(ask.For)
 		}
+		covered := false
 		for _, b := range m.bans {
 			if b.subject.Covers(s) && shuts(b.scope, scope) && !later(until, b.until) {
-				a.Until = b.until
-				return nil, a
+				if !covered || later(b.until, a.Until) {
+					a.Until = b.until
+				}
+				covered = true
 			}
+		}
+		if covered {
+			return nil, a
 		}
 		m.ban(modelBan{s, scope, until, 0, true})
 		a.Until = until

@@ -26,7 +26,10 @@ type Policy struct {
 	allow    allowList
 	history  history
 	told     told
-	restored bool // bans may have ended while nothing ran; until the first look at the time
+	inside   Inside
+	groups   map[netKey][]*group // whom each aggregate took the place of
+	here     gate.Host           // as it was told last
+	restored bool                // bans may have ended while nothing ran; until the first look at the time
 }
 
 // New returns a policy with no bans. past may be nil: nobody has a history.
@@ -50,6 +53,7 @@ func (p *Policy) configure(c Config) {
 // Decide judges findings in their order. It returns the decisions that follow,
 // those that time brought before them, and one answer for each ask, in order.
 func (p *Policy) Decide(fs []gate.Finding, now time.Time, h gate.Host) (ds []gate.Decision, as []gate.Answer) {
+	p.here = h
 	ds = p.lapse(nil, now)
 	for i := range fs {
 		if fs[i].Ask == nil {
@@ -76,7 +80,10 @@ func (p *Policy) Next() time.Time {
 }
 
 // Advance ends the bans whose time is over.
-func (p *Policy) Advance(now time.Time, _ gate.Host) []gate.Decision { return p.lapse(nil, now) }
+func (p *Policy) Advance(now time.Time, h gate.Host) []gate.Decision {
+	p.here = h
+	return p.lapse(nil, now)
+}
 
 // lapse ends the bans whose time is over.
 func (p *Policy) lapse(ds []gate.Decision, now time.Time) []gate.Decision {
@@ -92,12 +99,14 @@ func (p *Policy) lapse(ds []gate.Decision, now time.Time) []gate.Decision {
 		p.remember(b, fromNanos(b.until))
 		if p.outlasted(i) {
 			p.bans.remove(i)
+			ds = p.regroup(ds, k, now)
 			continue
 		}
 		ds = append(ds, p.release(i, now, why))
 		if scopeIsAll(scope) {
 			ds = p.reassert(ds, k, now)
 		}
+		ds = p.regroup(ds, k, now)
 	}
 	return ds
 }
@@ -116,6 +125,9 @@ func (p *Policy) outlasted(i uint32) bool {
 
 func scopeIsAll(s gate.Scope) bool { return sameScope(s, gate.Scope{}) }
 
+// staysBanned begins the reason of a ban that is repeated: it is no new offence.
+const staysBanned = "it stays banned"
+
 // reassert repeats the bans that stay of a subject after that of everything was
 // released.
 func (p *Policy) reassert(ds []gate.Decision, k netKey, now time.Time) []gate.Decision {
@@ -125,7 +137,7 @@ func (p *Policy) reassert(ds []gate.Decision, k netKey, now time.Time) []gate.De
 		}
 		ds = append(ds, gate.Decision{
 			Time: now, Until: fromNanos(b.until), Verdict: gate.Ban, Subject: k.subject(), Scope: *b.scope,
-			Rule: p.bans.names[b.rule], Why: "it stays banned" + on(*b.scope) + untilWhen(b.until) + ": " + b.why,
+			Rule: p.bans.names[b.rule], Why: staysBanned + on(*b.scope) + untilWhen(b.until) + ": " + b.why,
 		})
 	}
 	return ds
@@ -153,11 +165,13 @@ func (p *Policy) ban(d *gate.Decision) uint32 {
 			p.bans.remove(i)
 		}
 	}
-	return p.bans.add(ban{
+	i := p.bans.add(ban{
 		netKey: k, movable: true, rule: p.bans.name(d.Rule), source: p.bans.name(d.Origin.Source),
 		epoch: d.Origin.Epoch, offset: d.Origin.Offset, offence: offence,
 		since: nanos(d.Time), guilty: guilty, until: nanos(d.Until), scope: p.bans.shared(d.Scope), why: d.Why,
 	})
+	p.bans.enrol(i, p)
+	return i
 }
 
 // makeRoom ends the ban that ends first if there is no room for another; false
@@ -177,6 +191,7 @@ func (p *Policy) makeRoom(ds []gate.Decision, now time.Time) ([]gate.Decision, b
 	if all {
 		ds = p.reassert(ds, k, now)
 	}
+	p.disband(k)
 	return ds, true
 }
 
@@ -184,6 +199,7 @@ func (p *Policy) makeRoom(ds []gate.Decision, now time.Time) ([]gate.Decision, b
 // the machine has changed. A wider ban that a person asked for stays: the
 // firewall exempts what lies in it.
 func (p *Policy) Rejudge(now time.Time, h gate.Host) []gate.Decision {
+	p.here = h
 	ds := p.lapse(nil, now)
 	for _, never := range h.Never() {
 		if !never.IsSingleIP() {
@@ -192,7 +208,9 @@ func (p *Policy) Rejudge(now time.Time, h gate.Host) []gate.Decision {
 		for i, b := range p.bans.covering(keyOf(never)) {
 			if s := b.subject(); s.Kind() == gate.KindAddr || p.bans.names[b.rule] != byCommand {
 				p.remember(b, now)
+				k := b.netKey
 				ds = append(ds, p.release(i, now, "no ban of it may stand: "+guarded(h, s, "it")))
+				ds = p.regroup(ds, k, now)
 			}
 		}
 	}
@@ -200,11 +218,16 @@ func (p *Policy) Rejudge(now time.Time, h gate.Host) []gate.Decision {
 }
 
 // Reconfigure judges by another configuration from now on. What is banned keeps
-// its end, also when its watch is gone. The allow list has a door of its own,
+// its end, also when its watch is gone, unless it is to retire before. The allow list has a door of its own,
 // SetAllow. It returns what follows at once.
-func (p *Policy) Reconfigure(c Config, now time.Time, _ gate.Host) []gate.Decision {
+func (p *Policy) Reconfigure(c Config, now time.Time, h gate.Host) []gate.Decision {
+	p.here = h
+	grouped := p.config.Aggregate
 	p.configure(c)
-	return p.lapse(nil, now)
+	if p.config.Aggregate != grouped {
+		p.bans.enrolAll(p)
+	}
+	return p.retireAll(p.lapse(nil, now), now)
 }
 
 // Restore puts a record of what was in force before the start back: a live ban,
@@ -221,8 +244,17 @@ func (p *Policy) Restore(r gate.Record, thisBoot bool) {
 	switch r.Verdict {
 	case gate.Ban:
 		p.restored = true
-		b := p.bans.at(p.ban(&r.Decision))
+		i := p.ban(&r.Decision)
+		b := p.bans.at(i)
 		b.movable, b.earlier = thisBoot, true
+		if p.past != nil && b.offence == 0 && r.Rule != byCommand && strings.HasPrefix(r.Why, staysBanned) {
+			n, last := p.past(r.Subject)
+			b.offence, b.guilty = uint32(n), nanos(last)
+			p.bans.enrol(i, p)
+		}
+		if r.Rule == ByAggregate {
+			p.found(k, &group{scope: b.scope})
+		}
 	case gate.Release:
 		for i, b := range p.bans.of(k) {
 			if sameScope(*b.scope, r.Scope) {
@@ -275,6 +307,7 @@ func (p *Policy) Shift(delta time.Duration) (s Shifted) {
 		}
 	}
 	p.bans.reorder()
+	p.shiftGroups(int64(delta))
 	p.told.shift(delta)
 	return s
 }

@@ -66,6 +66,13 @@ func (b *bans) down(at int, i uint32) {
 	b.set(at, i)
 }
 
+// end gives ban i another end.
+func (b *bans) end(i uint32, until int64) {
+	b.dequeue(i)
+	b.at(i).until = until
+	b.enqueue(i)
+}
+
 // reorder builds the queue anew after many ends changed.
 func (b *bans) reorder() {
 	for at := len(b.queue)/2 - 1; at >= 0; at-- {

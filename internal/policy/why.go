@@ -89,7 +89,7 @@ func short(d time.Duration) string {
 }
 
 // whyBan is the reason of a ban that a finding led to.
-func (p *Policy) whyBan(f *gate.Finding, w *Watch, s *sentence, alone string, scope gate.Scope) string {
+func (p *Policy) whyBan(f *gate.Finding, w *Watch, s *sentence, alone, network string, scope gate.Scope) string {
 	var buf [sentenceLen]byte
 	b := appendWhat(buf[:0], f, w)
 	add := func(parts ...string) {
@@ -108,6 +108,9 @@ func (p *Policy) whyBan(f *gate.Finding, w *Watch, s *sentence, alone string, sc
 		add("; ", ordinal(s.offence), " offence", p.horizon, ", so ")
 	}
 	add(short(s.life))
+	if network != "" {
+		add(" as in network ", network)
+	}
 	if s.climbs || scope.New {
 		add(on(gate.Scope{Ports: scope.Ports}))
 	}

@@ -14,10 +14,10 @@ CONFDIR  ?= /etc/gatehouse
 
 export CGO_ENABLED = 0
 
-.PHONY: help build run demo test check bench conformance soak fuzz capture install uninstall peers clean
+.PHONY: help build run demo test check bench conformance conformance-rules soak fuzz capture install uninstall peers clean
 
 help: ## what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
 
 build: ## the one static binary, build/gatehouse
 	@mkdir -p $(BUILD)
@@ -45,6 +45,9 @@ bench: build peers ## each budget beside this run's figure
 
 conformance: ## fail2ban's sample logs through our reading of its filters: FAIL2BAN=DIR
 	@$(GO) run ./internal/conformance $(or $(FAIL2BAN),build/fail2ban)
+
+conformance-rules: ## our built-in rules on fail2ban's sample logs, what they miss and make up: FAIL2BAN=DIR
+	@$(GO) run ./internal/conformance -rules $(or $(FAIL2BAN),build/fail2ban)
 
 soak: build peers ## what takes long: crashes under load, rotation storms
 	@scripts/soak

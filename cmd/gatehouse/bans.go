@@ -68,7 +68,10 @@ func (e *env) writeBans(bans []api.Ban) error {
 			ports = "all"
 		}
 		reason := b.Reason
-		if !b.Enforced {
+		switch {
+		case b.HTTP:
+			reason = "(not enforced: behind a proxy) " + reason
+		case !b.Enforced:
 			reason = "(not enforced) " + reason
 		}
 		t.add(b.Subject.String(), e.ago(&b.Since), e.ends(b.Until), b.Rule, ports, reason)

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
+	"gatehouse/internal/app"
 	"gatehouse/internal/config"
 )
 
@@ -16,7 +18,7 @@ func checkCommand(e *env) *cobra.Command {
 		Use:   "check [FILE]",
 		Short: "tell every error of the configuration",
 		Long: "Reads the configuration and tells every error in it, each with its place, the line, and what to do. " +
-			"Own rule files are checked, too. Nothing is changed; exit 1 if there is an error. " +
+			"Own rule files and the filters of fail2ban that it names are checked, too. Nothing is changed; exit 1 if there is an error. " +
 			"With --json standard output is an array of {file, line, column, error, excerpt, hint}.",
 		Example: "gatehouse check\ngatehouse check ./gatehouse.yaml",
 		Args:    takes(0, 1),
@@ -25,6 +27,8 @@ func checkCommand(e *env) *cobra.Command {
 				e.config = args[0]
 			}
 			path := e.configPath()
+			e.filterProblems = app.FilterProblems
+			e.secrets = secretProblem(os.Getenv)
 			c, err := e.settings()
 			problems := problemsOf(err)
 			if err != nil && problems == nil {
@@ -32,6 +36,7 @@ func checkCommand(e *env) *cobra.Command {
 			}
 			if c != nil {
 				problems = append(problems, ownRuleProblems(c.Rules)...)
+				problems = append(problems, templateProblems(c)...)
 			}
 			if e.json {
 				if err := writeArray(e.out, problems); err != nil {

@@ -55,8 +55,14 @@ func (e *env) writeStatus(st api.Status) error {
 	if err := e.writeSources(st); err != nil {
 		return err
 	}
+	if err := e.writeChannels(st.Channels); err != nil {
+		return err
+	}
 	var t table
 	t.add("bans", grouped(st.Bans))
+	for _, l := range st.Lists {
+		t.add("list "+l.Name, listState(l)+", "+counted(l.Prefixes, "network")+", heard "+e.agoOrNever(l)+" from "+l.Source)
+	}
 	t.add("dropped", counted(st.Drops.Packets, "packet")+", "+size(st.Drops.Bytes))
 	t.add("never banned", joined(st.Never))
 	t.add("allowed", strings.Join(st.Allow, ", "))

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"gatehouse/internal/config"
 )
 
 // env is what a command finds around it: its streams, the global flags, the
@@ -22,6 +24,9 @@ type env struct {
 	config string // --config: path of the configuration file; empty = the default one
 	socket string // --socket: path of the daemon's socket; empty = as configured
 	json   bool   // --json
+
+	secrets        func(config.Secret) error                                // of check; nil leaves secrets unread
+	filterProblems func(folder, spec string, sourced bool) []config.Problem // of check; nil leaves filters unread
 }
 
 // newEnv returns the environment of this process.

@@ -70,6 +70,17 @@ func subject(text string) gate.Subject {
 func (d *fakeDaemon) backend() api.Backend {
 	return api.Backend{
 		Status: d.status,
+		Adopt: func(_ context.Context, ds []gate.Decision) (api.Adopted, error) {
+			out := api.Adopted{Refused: []api.Answer{}}
+			for _, x := range ds {
+				if x.Life(d.now) > 0 {
+					out.Banned++
+				} else {
+					out.Recorded++
+				}
+			}
+			return out, nil
+		},
 		Ask: func(_ context.Context, asks []api.Wish) ([]gate.Answer, error) {
 			d.mu.Lock()
 			defer d.mu.Unlock()
@@ -93,6 +104,9 @@ func (d *fakeDaemon) backend() api.Backend {
 			return nil
 		},
 		Why: func(_ context.Context, s gate.Subject) (api.Why, error) { return d.why(s), nil },
+		WhatIf: func(_ context.Context, s gate.Subject) ([]api.Prospect, error) {
+			return []api.Prospect{{If: "it crossed the threshold of sshd now", Decisions: []gate.Decision{{Time: d.now, Until: d.now.Add(time.Hour), Verdict: gate.Ban, Subject: s, Rule: "sshd", Why: "second offence within 90d, so 1h"}}}, {If: "you allowed it", Refused: "it is allowed already"}}, nil
+		},
 		Log: func(ctx context.Context, q api.LogQuery, yield func(gate.Record) error) error {
 			rs := d.records()
 			if q.Last > 0 {

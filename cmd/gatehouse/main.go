@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"gatehouse/internal/app"
 	"gatehouse/internal/demo"
 )
 
@@ -22,6 +23,9 @@ var version string
 func main() {
 	if code, ours := demo.Main(os.Args); ours {
 		os.Exit(code) // the demo runs this program again for its stage
+	}
+	if code, ours := app.PushMain(os.Args, os.Stdin, os.Stdout); ours {
+		os.Exit(code) // the daemon runs this program again for a message
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := execute(ctx, newEnv(), os.Args[1:])

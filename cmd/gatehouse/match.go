@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gatehouse/internal/fail2ban"
 	"gatehouse/internal/gate"
 	"gatehouse/internal/rules"
 )
@@ -23,16 +24,18 @@ func matchCommand(e *env) *cobra.Command {
 		Long: "Runs rules over a log and tells how many lines count against somebody (matched), how many only tell " +
 			"something, such as a login that succeeded (informing), and how many say nothing (missed). The first " +
 			"argument is taken as a path first, then as the name of a rule, then as an expression, in which <addr> " +
-			"stands for an address. Nothing is banned, and no daemon is needed.\n\n" +
+			"stands for an address. fail2ban:NAME[ARGUMENTS] is a filter of fail2ban, fail2ban:[JAIL] that of a jail, and so is " +
+			"the path of a file in filter.d. Nothing is banned, and no daemon is needed.\n\n" +
 			"With --each it writes one JSON document for each line of the log: " +
 			"{line, number, matched, class, rule, pattern, subject, user, time}.",
 		Example: "gatehouse match sshd /var/log/auth.log\n" +
 			"gatehouse match 'login failed for <user> from <addr>$' app.log --missed\n" +
-			"journalctl -u ssh | gatehouse match all - --each",
+			"journalctl -u ssh | gatehouse match all - --each\n" +
+			"gatehouse match 'fail2ban:sshd[mode=aggressive]' /var/log/auth.log --missed",
 		Args:              takes(2, 2),
 		ValidArgsFunction: e.completeRules(1, "all"),
 		RunE: func(c *cobra.Command, args []string) error {
-			what, rs, err := e.matchRules(args[0])
+			what, scanner, err := e.matchScanner(args[0], o)
 			if err != nil {
 				return err
 			}
@@ -41,7 +44,7 @@ func matchCommand(e *env) *cobra.Command {
 				return err
 			}
 			defer log.Close()
-			m := newMatching(e, rs, o)
+			m := newMatching(e, scanner, o)
 			bar := e.progress("reading", fileSize(log))
 			err = m.run(c.Context(), log, bar)
 			bar.end()
@@ -65,6 +68,27 @@ func matchCommand(e *env) *cobra.Command {
 
 // matchOptions are the flags of match.
 type matchOptions struct{ each, missed, naive bool }
+
+// lineScanner finds in a block of lines those that count: a rules.Scanner, or what
+// runs a filter of fail2ban.
+type lineScanner interface {
+	Scan(block []byte, now time.Time, emit func(*rules.Hit)) rules.Stats
+}
+
+// matchScanner returns what runs the argument of match, and its name for people.
+func (e *env) matchScanner(arg string, o matchOptions) (string, lineScanner, error) {
+	if in, ok, err := e.filterNamed(arg); ok {
+		if err != nil {
+			return "", nil, err
+		}
+		return "filter " + in.Spec, in.Hits(fail2ban.ScanOptions{Zone: time.Local, Naive: o.naive}), nil
+	}
+	what, rs, err := e.matchRules(arg)
+	if err != nil {
+		return "", nil, err
+	}
+	return what, rules.NewMatcher(rs, rules.Options{Naive: o.naive}).Scanner(rules.SourceOptions{Zone: time.Local}), nil
+}
 
 // matchRules returns the rules that an argument of match means, and its name
 // for people: a path first, then a rule's name, then an expression.
@@ -138,7 +162,7 @@ type eachLineDoc struct {
 // matching is one run of rules over a log. Not for concurrent use.
 type matching struct {
 	o       matchOptions
-	scanner *rules.Scanner
+	scanner lineScanner
 	hits    map[*rules.Pattern]*patternHits
 	sum     matched
 	now     func() time.Time
@@ -155,10 +179,9 @@ type mark struct {
 // maxMissed is how many missed lines are shown.
 const maxMissed = 5
 
-func newMatching(e *env, rs []*rules.Rule, o matchOptions) *matching {
-	m := rules.NewMatcher(rs, rules.Options{Naive: o.naive})
+func newMatching(e *env, s lineScanner, o matchOptions) *matching {
 	return &matching{
-		o: o, scanner: m.Scanner(rules.SourceOptions{Zone: time.Local}), now: e.now,
+		o: o, scanner: s, now: e.now,
 		hits: map[*rules.Pattern]*patternHits{}, out: bufio.NewWriterSize(e.out, 64<<10),
 	}
 }

@@ -17,6 +17,7 @@ import (
 type replayOptions struct {
 	rules             []string
 	history, releases bool
+	against           string
 }
 
 // replayCommand tells what the policy would have decided on logs of the past.
@@ -31,9 +32,12 @@ func replayCommand(e *env) *cobra.Command {
 			"allow list count for nobody, and what is true of this machine today (its addresses, who is logged in) is not looked at.\n\n" +
 			"On each log those watches of the configuration run that name it, a rotated one like the log itself, in another folder by its last name; where " +
 			"none does, the rules that know its first lines. With --rule these rules run on every log.\n\n" +
+			"With --against FILE the logs run twice, by the present configuration and by that of FILE, and only what they decide otherwise is told: " +
+			"- what only the present one decides, + what only FILE does. Last come both summaries, side by side.\n\n" +
 			"With --json each decision is one line, {time, verdict, subject, ports, until, rule, offence, why, log}, and the last line is " +
 			"{\"summary\": {lines, logs, first, last, decisions, bans, released, banned, kept_away, logins_kept_away, offenders, effects}}: " +
-			"effects are the bans that would have kept most away, each with its number. Exit 1 if no log could be read.",
+			"effects are the bans that would have kept most away, each with its number. With --against each line has a side, present or against, too, and " +
+			"the summary has both. Exit 1 if no log could be read.",
 		Example: "gatehouse replay /var/log/auth.log*\n" +
 			"gatehouse --config new.yaml replay /var/log/auth.log --history\n" +
 			"journalctl -u ssh | gatehouse --json replay - --rule sshd",
@@ -47,6 +51,7 @@ func replayCommand(e *env) *cobra.Command {
 	}
 	c.Flags().BoolVar(&o.history, "history", false, "take the offences that the ledger knows of into account, those before the first line")
 	c.Flags().StringArrayVar(&o.rules, "rule", nil, "only this `RULE`, a name or a file, on every log; may be repeated")
+	c.Flags().StringVar(&o.against, "against", "", "tell what the configuration in `FILE` would decide otherwise")
 	c.Flags().BoolVar(&o.releases, "releases", false, "also tell when a ban would have been over, and what it would have kept away")
 	_ = c.RegisterFlagCompletionFunc("rule", e.completeRules(-1)) // it fails only for a flag that is not there
 	return c
@@ -58,17 +63,29 @@ func (e *env) replay(ctx context.Context, args []string, o replayOptions) error 
 	if err != nil {
 		return settingsFailure(e.configPath(), err)
 	}
-	plan, err := e.replayPlan(c, o.rules)
+	if o.against != "" {
+		return e.replayAgainst(ctx, args, o, c)
+	}
+	out := newReplayOutput(e, o)
+	accounts, sum, err := e.course(ctx, args, o, c, out.decided)
 	if err != nil {
 		return err
+	}
+	return out.summary(accounts, sum)
+}
+
+// course runs the logs through the policy of one configuration.
+func (e *env) course(ctx context.Context, args []string, o replayOptions, c *config.Config, decided func(*replay.Decision) error) ([]replay.Account, replay.Summary, error) {
+	plan, err := e.replayPlan(c, o.rules)
+	if err != nil {
+		return nil, replay.Summary{}, err
 	}
 	logs, err := e.openLogs(ctx, args, plan)
 	defer logs.close()
 	if err != nil {
-		return err
+		return nil, replay.Summary{}, err
 	}
-	out := newReplayOutput(e, o)
-	conf := replay.Config{Detect: plan.detect, Policy: plan.policy, Allow: e.replayAllow(c), Decided: out.decided}
+	conf := replay.Config{Detect: plan.detect, Policy: plan.policy, Allow: e.replayAllow(c), Decided: decided}
 	if o.history {
 		conf.History = func(until time.Time) policy.Past { return e.replayHistory(ctx, c, until) }
 	}
@@ -77,13 +94,10 @@ func (e *env) replay(ctx context.Context, args []string, o replayOptions) error 
 	logs.watch(bar)
 	accounts, err := replay.Run(ctx, logs.list, replay.Options{Now: e.now(), Zone: time.Local}, course)
 	bar.end()
-	if err != nil {
-		return err
+	if err == nil {
+		err = e.accountFor(accounts)
 	}
-	if err := e.accountFor(accounts); err != nil {
-		return err
-	}
-	return out.summary(accounts, course.Summary())
+	return accounts, course.Summary(), err
 }
 
 // replayAllow returns the allow list of the configuration, and says which of it is

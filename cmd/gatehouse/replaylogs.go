@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gatehouse/internal/fail2ban"
 	"gatehouse/internal/replay"
 	"gatehouse/internal/rules"
 )
@@ -123,13 +124,16 @@ func recognised(p *replayPlan, sample []byte, written time.Time) (out []replay.W
 	}
 	var set []*rules.Rule
 	for _, w := range p.watches {
-		if !slices.Contains(set, w.Rule) {
+		if w.Filter == nil && !slices.Contains(set, w.Rule) {
 			set = append(set, w.Rule)
 		}
 	}
 	taken := map[*rules.Rule]bool{}
 	rules.NewMatcher(set, rules.Options{}).Scanner(rules.SourceOptions{}).Scan(sample, written, func(h *rules.Hit) { taken[h.Rule] = true })
 	for _, w := range p.watches {
+		if w.Filter != nil && !taken[w.Rule] {
+			w.Filter.Hits(fail2ban.ScanOptions{}).Scan(sample, written, func(h *rules.Hit) { taken[h.Rule] = true })
+		}
 		if taken[w.Rule] {
 			out = append(out, w.Watch)
 		}

@@ -7,8 +7,10 @@ import (
 	"slices"
 	"strings"
 
+	"gatehouse/internal/app"
 	"gatehouse/internal/config"
 	"gatehouse/internal/detect"
+	"gatehouse/internal/fail2ban"
 	"gatehouse/internal/gate"
 	"gatehouse/internal/policy"
 	"gatehouse/internal/replay"
@@ -21,6 +23,7 @@ type replayPlan struct {
 	chosen  bool // by --rule: they run on every log
 	detect  detect.Config
 	policy  policy.Config
+	filters *fail2ban.Installation // opened when it is first needed
 }
 
 // logWatch is one watch with the files that it names.
@@ -33,23 +36,28 @@ type logWatch struct {
 // defaults, the rules that it does not watch; or those that are named.
 func (e *env) replayPlan(c *config.Config, names []string) (*replayPlan, error) {
 	p := &replayPlan{chosen: len(names) > 0}
-	p.policy.Ladder, p.policy.Forget = c.Ban, c.Forget
+	p.policy, p.detect.Scores = app.Judging(c), app.Scores(c)
 	book := rulesWith(c.Rules)
 	wanted := c.Watch
 	if p.chosen {
-		chosen, err := e.named("replay", names)
-		if err != nil {
-			return nil, err
+		filters, rest := splitFilters(names)
+		var chosen []*rules.Rule
+		if len(rest) > 0 {
+			var err error
+			if chosen, err = e.named("replay", rest); err != nil {
+				return nil, err
+			}
 		}
 		for _, r := range chosen {
 			book = append(slices.DeleteFunc(book, func(o *rules.Rule) bool { return o.Name == r.Name }), r)
 		}
-		wanted = watchesOf(c.Watch, chosen)
+		wanted = append(watchesOf(c.Watch, chosen), filtersOf(c.Watch, filters)...)
 	}
 	own := map[string]int{} // watches of a rule so far
 	for _, w := range c.Watch {
 		if !w.Auto {
 			own[w.Rule] = 0
+			own[app.OwnOf(w.Fail2ban)] = 0
 		}
 	}
 	for _, w := range wanted {
@@ -58,6 +66,15 @@ func (e *env) replayPlan(c *config.Config, names []string) (*replayPlan, error) 
 				if _, named := own[r.Name]; !named {
 					p.add(c, r, r.Name, config.Watch{})
 				}
+			}
+			continue
+		}
+		if w.Fail2ban != "" {
+			if err := p.addFilter(c, w); err != nil {
+				if p.chosen {
+					return nil, err
+				}
+				e.report(err)
 			}
 			continue
 		}

@@ -47,9 +47,15 @@ func rulesCommand(e *env) *cobra.Command {
 			},
 		},
 		&cobra.Command{
-			Use: "show RULE|FILE", Short: "show one rule: what it reads, and what counts", Args: takes(1, 1),
+			Use: "show RULE|FILE|fail2ban:FILTER", Short: "show one rule: what it reads, and what counts", Args: takes(1, 1),
 			ValidArgsFunction: e.completeRules(1),
 			RunE: func(_ *cobra.Command, args []string) error {
+				if in, ok, err := e.filterNamed(args[0]); ok {
+					if err != nil {
+						return err
+					}
+					return e.showFilter(in)
+				}
 				rs, err := e.named("rules show", args)
 				if err != nil {
 					return err

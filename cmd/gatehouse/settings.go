@@ -6,7 +6,9 @@ import (
 	"os"
 
 	"gatehouse/internal/api"
+	"gatehouse/internal/app"
 	"gatehouse/internal/config"
+	"gatehouse/internal/notify"
 )
 
 // configPath returns the path of the configuration file.
@@ -20,7 +22,8 @@ func (e *env) configPath() string {
 // settings reads the configuration. Without a file at the default path it is
 // that of an empty file.
 func (e *env) settings() (*config.Config, error) {
-	o := config.Options{UID: os.Geteuid(), Env: os.Getenv, RuleExists: ruleExists}
+	o := config.Options{UID: os.Geteuid(), Env: os.Getenv, RuleExists: ruleExists, PortsProblems: app.PortsProblems, FilterProblems: e.filterProblems,
+		PushURLProblem: notify.CheckPushURL, KindExists: notify.KnownKind, SecretProblem: e.secrets}
 	c, err := config.Load(e.configPath(), o)
 	if e.config == "" && errors.Is(err, fs.ErrNotExist) {
 		return config.Default(o)

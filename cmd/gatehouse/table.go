@@ -12,6 +12,7 @@ var groups = []*cobra.Group{
 	{ID: "guard", Title: "The daemon:"},
 	{ID: "bans", Title: "Bans:"},
 	{ID: "rules", Title: "Rules and logs:"},
+	{ID: "house", Title: "The house:"},
 	{ID: "other", Title: "Other:"},
 }
 
@@ -34,12 +35,17 @@ func commands(e *env) []*cobra.Command {
 		in("bans", whyCommand(e)),
 		in("bans", logCommand(e)),
 		in("bans", allowCommand(e)),
+		in("bans", listsCommand(e)),
 		in("bans", importCommand(e)),
 		in("bans", exportCommand(e)),
 		// rules
 		in("rules", rulesCommand(e)),
 		in("rules", matchCommand(e)),
 		in("rules", replayCommand(e)),
+		// telling
+		in("other", notifyCommand(e)),
+		// house
+		in("house", panelCommand(e)),
 		// other
 		in("other", versionCommand(e)),
 		in("other", completionCommand(e)),

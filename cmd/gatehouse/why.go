@@ -13,13 +13,15 @@ import (
 
 // whyCommand tells the story of a subject.
 func whyCommand(e *env) *cobra.Command {
-	return &cobra.Command{
+	var whatIf bool
+	cmd := &cobra.Command{
 		Use:   "why SUBJECT",
 		Short: "tell the whole story of an address: why it is banned, or why not",
 		Long: "Tells what holds for an address or a prefix and why: the bans that cover it, the lines that led to " +
 			"them, what was decided earlier, and how to undo it. For one that is not banned it tells what is " +
-			"being counted, as in 3 of 5 in 10m, or who forbids a ban.",
-		Example: "gatehouse why 192.0.2.7",
+			"being counted, as in 3 of 5 in 10m, or who forbids a ban. With --what-if it also tells what would " +
+			"follow if it offended once more, or if you banned, lifted or allowed it; nothing changes.",
+		Example: "gatehouse why 192.0.2.7\ngatehouse why 192.0.2.7 --what-if",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			s, err := gate.ParseSubject(args[0])
@@ -31,13 +33,41 @@ func whyCommand(e *env) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if whatIf {
+					if w.WhatIf, err = d.WhatIf(ctx, s); err != nil {
+						return err
+					}
+				}
 				if e.json {
 					return e.document(w)
 				}
 				e.writeWhy(w)
+				e.writeWhatIf(w.WhatIf)
 				return nil
 			})
 		},
+	}
+	cmd.Flags().BoolVar(&whatIf, "what-if", false, "tell what would follow, too")
+	return cmd
+}
+
+func (e *env) writeWhatIf(ps []api.Prospect) {
+	if len(ps) == 0 {
+		return
+	}
+	fmt.Fprintf(e.out, "\n%s\n", e.paint(bold, "what would follow"))
+	for _, p := range ps {
+		fmt.Fprintf(e.out, "  if %s:\n", harmless(p.If))
+		for _, d := range p.Decisions {
+			what := d.Verdict.String() + " " + d.Subject.String()
+			if d.Verdict == gate.Ban {
+				what += " " + span(d)
+			}
+			fmt.Fprintf(e.out, "    %s: %s\n", what, harmless(d.Why))
+		}
+		if len(p.Decisions) == 0 {
+			fmt.Fprintf(e.out, "    nothing: %s\n", harmless(p.Refused))
+		}
 	}
 }
 
@@ -50,6 +80,7 @@ func (e *env) writeWhy(w api.Why) {
 	if w.Allowed != "" {
 		fmt.Fprintf(e.out, "\nnever banned: %s\n", harmless(w.Allowed))
 	}
+	e.writeListings(w.Lists)
 	e.writeWindows(w.Windows)
 	e.writeHistory(w.History)
 	if len(w.Bans) > 0 {
@@ -84,7 +115,10 @@ func (e *env) writeBan(b api.Ban) {
 		t.add("  seen in", b.Origin)
 	}
 	t.add("  reason", b.Reason)
-	if !b.Enforced {
+	switch {
+	case b.HTTP:
+		t.add("  enforced", "no: it comes by a trusted proxy, whose packets are all that the kernel sees; refuse it in the web server or the proxy")
+	case !b.Enforced:
 		t.add("  enforced", "no: see gatehouse status")
 	}
 	fmt.Fprintln(e.out)

@@ -20,6 +20,7 @@ type done struct {
 func (s *Server) status(context.Context, *nothing) (Status, error) {
 	st := s.backend.Status()
 	st.Since = st.Since.UTC()
+	st.Lists = own(st.Lists)
 	return st, nil
 }
 
@@ -57,6 +58,7 @@ func (s *Server) why(ctx context.Context, in *whyInput) (Why, error) {
 		return Why{}, err
 	}
 	w.Bans, w.Windows, w.History = own(w.Bans), own(w.Windows), own(w.History)
+	w.Lists = own(w.Lists)
 	for i, b := range w.Bans {
 		w.Bans[i] = banInUTC(b)
 	}

@@ -17,17 +17,33 @@ type Backend struct {
 	// Ask hands wishes to the line and returns one answer for each, in order,
 	// when what they changed is in the ledger.
 	Ask func(ctx context.Context, asks []Wish) ([]gate.Answer, error)
+	// Adopt takes over bans that another program decided; see Adoption.
+	Adopt func(ctx context.Context, ds []gate.Decision) (Adopted, error)
 	// Bans yields the bans in force. It holds no lock while yield runs, and
 	// stops with yield's error.
 	Bans func(ctx context.Context, q BansQuery, yield func(Ban) error) error
 	// Why returns what is known about a subject.
 	Why func(ctx context.Context, s gate.Subject) (Why, error)
+	// WhatIf returns what would follow if something happened to a subject now.
+	WhatIf func(ctx context.Context, s gate.Subject) ([]Prospect, error)
 	// Log yields records, oldest first; with Follow it goes on until ctx ends.
 	Log func(ctx context.Context, q LogQuery, yield func(gate.Record) error) error
 	// AllowList returns what is never banned because somebody said so.
 	AllowList func() []Allowed
+	// List looks at a block list now, or where by names who asks, takes what is held
+	// back of it.
+	List func(ctx context.Context, name, by string) error
+	// Ports returns what holds for ports now, or at another time.
+	Ports func(ctx context.Context, at time.Time) ([]Port, error)
+	// AskPorts hands a wish about ports to the line, and returns an answer for each
+	// service of it, and one for its ports, when what they changed is in the ledger.
+	AskPorts func(ctx context.Context, w PortWish) ([]PortAnswer, error)
+	// ConfirmPorts makes what waits to be confirmed last, and returns how much it was.
+	ConfirmPorts func(ctx context.Context, by string) (int, error)
 	// Reload reads the configuration again; on an error nothing has changed.
 	Reload func(ctx context.Context) error
+	// Notify is about telling people.
+	Notify Notify
 	// Stop begins the ordered shutdown and returns; with flush the bans leave
 	// the kernel, too.
 	Stop func(flush bool) error
@@ -67,6 +83,7 @@ type Ban struct {
 	Reason   string       `json:"reason" doc:"why, in a sentence"`
 	Ports    gate.Ports   `json:"ports" doc:"which ports are closed to it; empty = all"`
 	Offences int          `json:"offences" doc:"how often it was banned, this one included"`
+	HTTP     bool         `json:"http,omitempty" doc:"it comes by a trusted proxy: only the web server or the proxy can refuse it"`
 	Enforced bool         `json:"enforced" doc:"whether the kernel drops what it sends"`
 }
 
@@ -96,7 +113,9 @@ type Status struct {
 	Allow    []string       `json:"allow" doc:"who is never banned because somebody said so"`
 	Ledger   Ledger         `json:"ledger" doc:"the memory of all decisions"`
 	Firewall Firewall       `json:"firewall" doc:"our table in the kernel"`
+	Channels []Channel      `json:"channels,omitempty" doc:"ways to people, and how they fare"`
 	Degraded []Weakness     `json:"degraded" doc:"what does not work, and what to do"`
+	Lists    []List         `json:"lists" doc:"the block lists"`
 }
 
 // Source is one thing that is watched.
@@ -157,7 +176,9 @@ type Why struct {
 	Bans     []Ban         `json:"bans" doc:"the bans that cover it, the widest first"`
 	Allowed  string        `json:"allowed,omitempty" doc:"why it may not be banned: the entry of the allow list, or what the guard says"`
 	Windows  []Window      `json:"windows" doc:"what is being counted against it"`
+	Lists    []Listing     `json:"lists" doc:"entries of block lists that cover it"`
 	History  []gate.Record `json:"history" doc:"earlier and present decisions with their evidence, oldest first"`
+	WhatIf   []Prospect    `json:"what_if,omitempty" doc:"what would follow; where it was asked for"`
 }
 
 // Window is what one rule counts against a subject just now.

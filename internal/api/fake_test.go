@@ -38,6 +38,9 @@ func (f *fake) backend() Backend {
 			}
 			return Status{Version: "1.2.3", State: Guarding, Since: noon, Sources: []Source{}, Never: []gate.Subject{sub("127.0.0.0/8")}, Allow: []string{}, Degraded: []Weakness{}}
 		},
+		Adopt: func(_ context.Context, ds []gate.Decision) (Adopted, error) {
+			return Adopted{Banned: len(ds), Refused: []Answer{}}, nil
+		},
 		Ask: func(ctx context.Context, asks []Wish) ([]gate.Answer, error) {
 			f.mu.Lock()
 			defer f.mu.Unlock()
@@ -69,6 +72,9 @@ func (f *fake) backend() Backend {
 				}
 			}
 			return f.err
+		},
+		WhatIf: func(_ context.Context, s gate.Subject) ([]Prospect, error) {
+			return []Prospect{{If: "you banned it", Decisions: []gate.Decision{{Verdict: gate.Ban, Subject: s}}}, {If: "you allowed it", Refused: "it is allowed already"}}, nil
 		},
 		Why: func(_ context.Context, s gate.Subject) (Why, error) {
 			return Why{Subject: s, Verdict: IsBanned, Sentence: s.String() + " is banned", Bans: f.bans, Windows: []Window{}, History: f.records}, nil

@@ -22,13 +22,25 @@ func (s *Server) routes(h huma.API) {
 	stream(h, "GET /v1/bans", "bans", "The bans in force, one JSON document a line", Ban{}, s.bans)
 	route(h, "POST /v1/bans", "ban", "Ban addresses and prefixes; again extends and never shortens", s.ban)
 	route(h, "POST /v1/bans/lift", "unban", "Lift bans, and forget what was counted", s.unban)
+	route(h, "POST /v1/bans/adopt", "adopt", "Take bans over that another program decided: those in force, and those that are over as history", s.adopt)
 	route(h, "GET /v1/why", "why", "The whole story of one subject", s.why)
+	route(h, "GET /v1/what-if", "whatIf", "What would follow if one subject offended, or was banned, lifted or allowed", s.whatIf)
 
 	stream(h, "GET /v1/log", "log", "Records of the ledger, oldest first, one JSON document a line", gate.Record{}, s.log)
 
 	route(h, "GET /v1/allow", "allowList", "Who is never banned because somebody said so", s.allowList)
 	route(h, "POST /v1/allow", "allow", "Never ban these addresses, prefixes and host names; lifts their bans", s.allow)
 	route(h, "POST /v1/allow/remove", "disallow", "Take entries back that were added by command", s.disallow)
+
+	route(h, "GET /v1/notify/queue", "notifyQueue", "What waits to be told", s.notifyQueue)
+	route(h, "POST /v1/notify/test", "notifyTest", "Send a real message through a channel", s.notifyTest)
+
+	route(h, "POST /v1/lists/{name}/refresh", "refreshList", "Look at a block list now", s.refreshList)
+	route(h, "POST /v1/lists/{name}/accept", "acceptList", "Take what is held back of a block list", s.acceptList)
+
+	route(h, "GET /v1/ports", "ports", "Which ports are closed, and which are open that would be closed", s.ports)
+	route(h, "POST /v1/ports", "askPorts", "Close or open ports, or take that back", s.askPorts)
+	route(h, "POST /v1/ports/confirm", "confirmPorts", "Make changes last that cut somebody's own session", s.confirmPorts)
 
 	route(h, "POST /v1/reload", "reload", "Read the configuration again; on an error nothing changes", s.reload)
 	route(h, "POST /v1/stop", "stop", "Stop the daemon", s.stop)

@@ -25,9 +25,11 @@ type allowList struct {
 	keep     *ledger.Keep
 	log      *slog.Logger
 	prefixes []netip.Prefix // of the configuration
+	proxies  []netip.Prefix // of the configuration: they speak for others
 	byConfig []string       // names of the configuration
 	byHand   []string       // names of commands
 	good     map[string][]netip.Addr
+	lists    map[string][]netip.Prefix // of lists of who is never banned, by name
 }
 
 // remember takes in what an earlier run kept.
@@ -46,7 +48,7 @@ func (a *allowList) remember(k *ledger.Keep, log *slog.Logger) {
 
 // config takes the entries of a configuration.
 func (a *allowList) config(c *config.Config) {
-	a.prefixes, a.byConfig = nil, nil
+	a.prefixes, a.byConfig, a.proxies = nil, nil, c.AllProxies()
 	for _, e := range c.Allow {
 		if e.Name != "" {
 			a.byConfig = append(a.byConfig, e.Name)
@@ -86,9 +88,17 @@ func (a *allowList) entries() (list []policy.AllowEntry) {
 	for _, p := range a.prefixes {
 		list = append(list, policy.AllowEntry{Prefix: p, Text: gate.PrefixSubject(p).String(), Origin: policy.FromConfig})
 	}
+	for _, p := range a.proxies {
+		list = append(list, policy.AllowEntry{Prefix: p, Text: "proxies", Origin: policy.FromConfig})
+	}
 	for _, name := range a.names() {
 		for _, addr := range a.good[name] {
 			list = append(list, policy.AllowEntry{Prefix: netip.PrefixFrom(addr, addr.BitLen()), Text: name, Origin: a.origin(name)})
+		}
+	}
+	for name, ps := range a.lists {
+		for _, p := range ps {
+			list = append(list, policy.AllowEntry{Prefix: p, Text: "list:" + name, Origin: policy.FromConfig})
 		}
 	}
 	return list
@@ -134,6 +144,9 @@ func (s *spine) setAllow() {
 // exempt tells the firewall whom no ban may touch.
 func (s *spine) exempt() {
 	s.firewall.SetExempt(s.host.Snapshot().Never(), s.policy.Allowed())
+	if s.exempted != nil {
+		s.exempted()
+	}
 }
 
 // allowName answers the wish to allow a host name, or no longer to.

@@ -52,6 +52,7 @@ type daemon struct {
 	firewall *firewall.Firewall
 	spine    *spine
 	names    *names
+	lists    *listDesk
 	manager  manager
 	stop     context.CancelFunc // begins the shutdown
 	flush    atomic.Bool        // the table is to leave the kernel
@@ -61,6 +62,7 @@ type daemon struct {
 	reloading sync.Mutex // held by the one reload that is under way
 	mu        sync.Mutex // guards what a reload replaces
 	sensor    *sensing
+	telling   *telling // nil = nobody is to be told
 }
 
 // sensing is the running log sensor, which a reload replaces whole.
@@ -128,6 +130,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 		return err
 	}
 	d.names = newNames(d.log, lookup)
+	d.lists = newListDesk(d)
 	p.detect.Single = slices.Clone(d.host.Snapshot().OnLink)
 	d.spine = &spine{
 		log: d.log, detect: detect.New(p.detect), counting: p.detect, policy: policy.New(p.policy, d.ledger.Past),
@@ -136,6 +139,8 @@ func (d *daemon) open(c *config.Config) (err error) {
 		epoch:   uint64(d.begun.UnixNano()),
 		batches: make(chan gate.Batch), calls: make(chan func()), stopped: make(chan struct{}),
 	}
+	d.spine.policy.Remember(d.inside)
+	d.spine.exempted = d.lists.stir
 	return d.restore()
 }
 
@@ -147,6 +152,7 @@ func lookup(ctx context.Context, name string) ([]netip.Addr, error) {
 // restore brings policy, firewall and detect to where the last run left off.
 func (d *daemon) restore() error {
 	s, now := d.spine, time.Now()
+	begun := d.restorePorts(now) // before Load, so that ports are closed from the first moment
 	var unreadable error
 	restored := make(chan []ledger.Live, 4) // owned by wants, which waits when policy is that far behind
 	wants := func(yield func(firewall.Want) bool) {
@@ -161,7 +167,7 @@ func (d *daemon) restore() error {
 				restored <- batch
 				batch = make([]ledger.Live, 0, restoreBatch)
 			}
-			if live.Verdict == gate.Ban && !yield(wantOf(live.Record, now)) {
+			if live.Verdict == gate.Ban && live.Subject.IsNet() && !yield(wantOf(live.Record, now)) {
 				break
 			}
 		}
@@ -173,7 +179,9 @@ func (d *daemon) restore() error {
 	restoring.Go(func() {
 		for batch := range restored {
 			for _, live := range batch {
-				s.policy.Restore(live.Record, live.FromThisBoot)
+				if live.Subject.Kind() != gate.KindPort {
+					s.policy.Restore(live.Record, live.FromThisBoot)
+				}
 			}
 		}
 	})
@@ -189,6 +197,7 @@ func (d *daemon) restore() error {
 		d.log.Error("read the bans in force", "err", unreadable)
 	}
 	s.setAllow()
+	s.carry(begun, nil)
 	s.rejudge()
 	marks, windows, err := d.ledger.Checkpoint()
 	if err != nil {
@@ -242,6 +251,9 @@ func (d *daemon) guard(ctx context.Context, server *api.Server) (flushed bool, e
 	})
 	line.start(middle, task{"names", d.names.Run})
 	d.startSensor(ctx, d.plan.Load())
+	d.lists.start(ctx, d.plan.Load().config)
+	doors.start(ctx, task{"lists in the kernel", d.lists.Run})
+	d.startNotify(ctx, d.plan.Load())
 	doors.start(ctx, task{"api", server.Run})
 	if d.o.Decided != nil {
 		from := d.ledger.Newest()
@@ -257,6 +269,8 @@ func (d *daemon) guard(ctx context.Context, server *api.Server) (flushed bool, e
 	<-ctx.Done()
 	d.manager.tell("STOPPING=1")
 	d.stopSensor()
+	d.lists.stop()
+	d.stopNotify()
 	doors.wait()
 	endMiddle()
 	line.wait()
@@ -283,7 +297,7 @@ const flushPatience = 5 * time.Second
 func (d *daemon) startSensor(ctx context.Context, p *plan) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &sensing{crew: newCrew(d.log, d.faults), cancel: cancel}
-	s.logs = logs.New(p.logs, logs.Deps{Log: d.log, Emit: d.spine.Emit, Mark: d.mark, Spoke: d.host.Spoke})
+	s.logs = logs.New(p.logs, logs.Deps{Log: d.log, Emit: d.spine.Emit, Mark: d.mark, Spoke: d.host.Spoke, Lookup: lookup})
 	s.crew.start(ctx, task{"logs", s.logs.Run})
 	d.mu.Lock()
 	d.sensor = s

@@ -51,7 +51,7 @@ func TestPlanAuto(t *testing.T) {
 			t.Errorf("%+v", w)
 		}
 	}
-	if len(p.logs.Watches) != len(rules.Builtin()) || len(p.detect.Watches) != len(p.logs.Watches) {
+	if len(p.logs.Watches) != len(rules.Builtin()) || len(p.detect.Watches) != len(p.logs.Watches) || len(p.policy.Watches) != len(p.logs.Watches) {
 		t.Errorf("%d watches of %d rules", len(p.logs.Watches), len(rules.Builtin()))
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"gatehouse/internal/firewall"
 	"gatehouse/internal/gate"
 	"gatehouse/internal/logs"
+	"gatehouse/internal/notify"
 	"gatehouse/internal/policy"
 	"gatehouse/internal/rules"
 )
@@ -37,17 +38,20 @@ const maxRuleFile = 1 << 20
 // not there is left out and named; it stops nothing else.
 func newPlan(c *config.Config) *plan {
 	p := &plan{config: c, broken: map[string]string{}}
+	p.policy, p.detect.Scores = Judging(c), Scores(c)
 	named := map[string]bool{}
 	var wanted []string
 	for _, w := range c.Watch {
 		named[w.Rule] = true
 		wanted = append(wanted, w.Rule)
+		named[OwnOf(w.Fail2ban)] = true
 		if w.Auto {
 			wanted = append(wanted, rules.BuiltinNames()...)
 		}
 	}
 	slices.Sort(wanted)
 	library := p.library(c.Rules, slices.Compact(wanted))
+	var filters filterShelf
 	for i, w := range c.Watch {
 		switch {
 		case w.Auto:
@@ -56,6 +60,8 @@ func newPlan(c *config.Config) *plan {
 					p.watch(r, r.Name, config.Watch{Rule: r.Name, Auto: true})
 				}
 			}
+		case w.Fail2ban != "":
+			p.filter(&filters, w)
 		default:
 			r := find(library, w.Rule)
 			if r == nil {
@@ -65,7 +71,6 @@ func newPlan(c *config.Config) *plan {
 			p.watch(r, watchName(c.Watch[:i], w.Rule), w)
 		}
 	}
-	p.policy.Ladder, p.policy.Forget = c.Ban, c.Forget
 	p.firewall = firewall.Config{OpenFile: firewall.DefaultOpenFile}
 	if c.Firewall.Verdict == "reject" {
 		p.firewall.Verdict = firewall.Reject
@@ -104,7 +109,9 @@ func (p *plan) watch(r *rules.Rule, name string, w config.Watch) {
 	if threshold == (gate.Threshold{}) {
 		threshold = p.config.Threshold
 	}
-	p.logs.Watches = append(p.logs.Watches, logWatch(r, name, w, w.Auto))
+	lw := logWatch(r, name, w, w.Auto)
+	lw.Proxies = p.config.TrustedProxies(w)
+	p.logs.Watches = append(p.logs.Watches, lw)
 	p.logs.Lookback = max(p.logs.Lookback, min(threshold.Within, maxLookback))
 	p.detect.Watches = append(p.detect.Watches, detect.Watch{Name: name, Threshold: threshold})
 	p.policy.Watches = append(p.policy.Watches, policy.Watch{Name: name, Ladder: w.Ban, Ports: w.Ports, Noun: r.Noun})
@@ -167,7 +174,7 @@ func ruleExists(folder, name string) (near string, ok bool) {
 // readConfig reads the configuration at path, or where path is the default one
 // and there is none, that of an empty file.
 func readConfig(path string, getenv func(string) string) (*config.Config, error) {
-	o := config.Options{UID: os.Geteuid(), Env: getenv, RuleExists: ruleExists}
+	o := config.Options{UID: os.Geteuid(), Env: getenv, RuleExists: ruleExists, PortsProblems: PortsProblems, PushURLProblem: notify.CheckPushURL, KindExists: notify.KnownKind}
 	if path != "" {
 		return config.Load(path, o)
 	}

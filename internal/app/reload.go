@@ -36,6 +36,12 @@ func (d *daemon) reload(ctx context.Context) error {
 		}
 	}
 	d.startSensor(d.running, d.plan.Load())
+	if err == nil {
+		d.lists.stop()
+		d.lists.start(d.running, c)
+	}
+	d.stopNotify()
+	d.startNotify(d.running, d.plan.Load())
 	return err
 }
 
@@ -46,6 +52,8 @@ func (s *spine) reload(p *plan) {
 	s.counting = p.detect
 	s.detect.Reconfigure(p.detect)
 	s.carry(s.policy.Reconfigure(p.policy, time.Now(), s.host.Snapshot()), nil)
+	s.gates.schedules, _, _ = schedulesOf(p.config)
+	s.carry(s.schedule(time.Now()), nil)
 	s.allow.config(p.config)
 	s.names.set(s.allow.names(), nil)
 	s.setAllow()

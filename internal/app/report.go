@@ -22,8 +22,10 @@ import (
 // backend is what the API can ask the daemon for.
 func (d *daemon) backend() api.Backend {
 	return api.Backend{
-		Status: d.status, Ask: d.ask, Bans: d.bans, Why: d.why, Log: d.records,
-		AllowList: d.allowed, Reload: d.reload, Stop: d.stopAsked,
+		Notify: api.Notify{Queue: d.notifyQueue, Test: d.notifyTest},
+		Status: d.status, Ask: d.ask, Adopt: d.adopt, Bans: d.bans, Why: d.why, WhatIf: d.whatIf, Log: d.records,
+		Ports: d.ports, AskPorts: d.askPorts, ConfirmPorts: d.confirmPorts,
+		AllowList: d.allowed, List: d.listAsked, Reload: d.reload, Stop: d.stopAsked,
 	}
 }
 
@@ -60,7 +62,9 @@ func (d *daemon) status() api.Status {
 			st.Allow = append(st.Allow, e.Text)
 		}
 	}
+	st.Lists = d.lists.report()
 	st.Sources = d.sources()
+	st.Channels = d.channelStatus()
 	st.Degraded = d.weaknesses(st.Sources)
 	st.State = state(fw, len(st.Degraded) > 0)
 	return st
@@ -156,7 +160,7 @@ func (d *daemon) oneLine() string {
 // bans yields the bans in force, as the ledger has them.
 func (d *daemon) bans(ctx context.Context, q api.BansQuery, yield func(api.Ban) error) error {
 	if q.List != "" {
-		return nil // no list bans anybody yet
+		return d.lists.listBans(ctx, q.List, yield)
 	}
 	now := time.Now()
 	for live, err := range d.ledger.Current() {
@@ -165,7 +169,7 @@ func (d *daemon) bans(ctx context.Context, q api.BansQuery, yield func(api.Ban) 
 			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case live.Verdict != gate.Ban, q.Rule != "" && live.Rule != q.Rule, live.Life(now) == 0:
+		case live.Verdict != gate.Ban, !live.Subject.IsNet(), q.Rule != "" && live.Rule != q.Rule, live.Life(now) == 0:
 			continue
 		}
 		if err := yield(d.banOf(live)); err != nil {
@@ -178,7 +182,7 @@ func (d *daemon) bans(ctx context.Context, q api.BansQuery, yield func(api.Ban) 
 func (d *daemon) banOf(l ledger.Live) api.Ban {
 	return api.Ban{
 		Subject: l.Subject, Since: l.Time.UTC(), Until: api.TimeOf(l.Until), Rule: l.Rule, Origin: l.Origin.String(),
-		Reason: l.Why, Ports: l.Scope.Ports, Offences: l.Offence, Enforced: d.firewall.Enforced(l.Subject),
+		Reason: l.Why, Ports: l.Scope.Ports, Offences: l.Offence, HTTP: l.Scope.HTTP, Enforced: !l.Scope.HTTP && d.firewall.Enforced(l.Subject),
 	}
 }
 
@@ -219,6 +223,7 @@ func (d *daemon) why(ctx context.Context, s gate.Subject) (api.Why, error) {
 	if w.Allowed = known.Guarded; w.Allowed == "" && len(known.Allowed) > 0 {
 		w.Allowed = "it is on the allow list (" + known.Allowed[0].Text + ")"
 	}
+	d.onLists(&w)
 	return w, nil
 }
 
@@ -235,7 +240,7 @@ func policyWindows(ws []detect.Window) []policy.Window {
 func (d *daemon) story(b policy.Ban) api.Ban {
 	return api.Ban{
 		Subject: b.Subject, Since: b.Since.UTC(), Until: api.TimeOf(b.Until), Rule: b.Rule, Origin: b.Origin.String(),
-		Reason: b.Why, Ports: b.Scope.Ports, Offences: b.Offence, Enforced: d.firewall.Enforced(b.Subject),
+		Reason: b.Why, Ports: b.Scope.Ports, Offences: b.Offence, HTTP: b.Scope.HTTP, Enforced: !b.Scope.HTTP && d.firewall.Enforced(b.Subject),
 	}
 }
 

@@ -38,6 +38,8 @@ type spine struct {
 
 	checkpoint checkpoint
 	allow      allowList
+	gates      gating
+	exempted   func()         // called when who is exempt has changed; may be nil
 	findings   []gate.Finding // reused
 	counting   detect.Config  // what detect counts
 	login      time.Time      // when a log last told of a login that succeeded
@@ -155,6 +157,7 @@ func (s *spine) unknown(fs []gate.Finding) []gate.Finding {
 // carry hands decisions to the firewall and the ledger; done, if any, is called
 // once they are committed or refused.
 func (s *spine) carry(ds []gate.Decision, done func(error)) {
+	s.gate(time.Now())
 	if len(ds) == 0 {
 		if done != nil {
 			done(nil)
@@ -184,6 +187,9 @@ func (s *spine) tick() {
 	if due(s.policy.Next(), now) {
 		s.carry(s.policy.Advance(now, s.host.Snapshot()), nil)
 	}
+	if due(s.gates.due, now) {
+		s.carry(s.schedule(now), nil)
+	}
 	if due(s.checkpoint.next(), now) {
 		s.save()
 	}
@@ -192,7 +198,7 @@ func (s *spine) tick() {
 // rearm sets the one timer to what comes first.
 func (s *spine) rearm() {
 	var first time.Time
-	for _, t := range []time.Time{s.detect.Next(), s.policy.Next(), s.checkpoint.next()} {
+	for _, t := range []time.Time{s.detect.Next(), s.policy.Next(), s.checkpoint.next(), s.gates.due} {
 		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
 			first = t
 		}
@@ -239,6 +245,7 @@ func (s *spine) shift(delta time.Duration) {
 	s.firewall.Place(moved.Kept) // they end at the same wall time, so the kernel gets another remainder
 	s.firewall.Commit(asRecords(moved.Kept))
 	s.checkpoint.shift(delta)
+	s.carry(s.schedule(time.Now()), nil)
 }
 
 // asRecords wraps decisions that the ledger knows.

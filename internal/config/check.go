@@ -18,16 +18,42 @@ type check struct {
 
 // checks are the tests that a tag can name.
 var checks = map[string]check{
-	"command":  {run: command},
-	"filled":   {whole: true, run: filled},
-	"glob":     {run: glob},
-	"ladder":   {whole: true, run: ladder},
-	"listen":   {run: listen},
-	"name":     {run: name},
-	"path":     {run: absolute},
-	"positive": {run: positive},
-	"socket":   {run: socket},
-	"unit":     {run: unit},
+	"account":       {run: account},
+	"happening":     {run: happening},
+	"hookCommand":   {run: hookCommand},
+	"minisign":      {run: minisignKey},
+	"serve":         {run: serve},
+	"sum":           {run: sum},
+	"listURL":       {run: listURL},
+	"listURLOrPath": {run: listURLOrPath},
+	"broker":        {run: broker},
+	"command":       {run: command},
+	"filled":        {whole: true, run: filled},
+	"glob":          {run: glob},
+	"half":          {run: half},
+	"hidden":        {run: hidden},
+	"confirm":       {run: confirm},
+	"https":         {run: https},
+	"often":         {run: often},
+	"ladder":        {whole: true, run: ladder},
+	"listen":        {run: listen},
+	"logto":         {run: logto},
+	"mailbox":       {run: mailbox},
+	"name":          {run: name},
+	"path":          {run: absolute},
+	"phone":         {run: phone},
+	"proxy":         {run: proxy},
+	"positive":      {run: positive},
+	"server":        {run: server},
+	"socket":        {run: socket},
+	"distinct":      {run: distinct},
+	"hold":          {run: hold},
+	"tarpit":        {run: tarpit},
+	"topic":         {run: topic},
+	"unit":          {run: unit},
+	"webaddress":    {run: webAddress},
+	"word":          {run: word},
+	"zone":          {run: zone},
 }
 
 // runChecks runs those checks of a field that concern lists, or those that
@@ -101,10 +127,26 @@ func name(v reflect.Value) error {
 	return nil
 }
 
+// word wants what can name a thing of the operator's.
+func word(v reflect.Value) error {
+	if s := v.String(); !gate.IsName(s) {
+		return wrong(gate.Quote(s, 64)+" cannot be a name", "use letters, digits, -, _ and dots, at most 64")
+	}
+	return nil
+}
+
 // positive wants a duration of more than nothing.
 func positive(v reflect.Value) error {
 	if v.Int() <= 0 {
 		return wrong("the duration must be more than 0", "write forever for no end")
+	}
+	return nil
+}
+
+// half wants a duration in which something halves.
+func half(v reflect.Value) error {
+	if d := time.Duration(v.Int()); d < time.Second || d == gate.Forever {
+		return wrong("points do not halve in "+gate.FormatDuration(d), "write a duration from 1s on, such as 1h")
 	}
 	return nil
 }

@@ -32,10 +32,38 @@ type Config struct {
 	Keep time.Duration `key:"keep" default:"365d" check:"positive" doc:"How long the ledger keeps records of what was done and why. At least as long as forget, because the ladder remembers by these records."`
 	// Allow is who is never banned, in the order of the file.
 	Allow []Allow `key:"allow" default:"[]" example:"[192.0.2.10, 2001:db8::/64, admin.example.org]" doc:"Who is never banned: addresses, prefixes and host names. Names are resolved again and again, and keep their last good addresses. This machine's own addresses, its gateway, its resolvers and whoever is logged in over SSH are safe without being named here."`
+	// Networks are in the order of the file.
+	Networks []Network `key:"networks" default:"[]" doc:"Parts of the address space that are judged in their own way: short bans for the LAN, long ones for the rest. The first that covers an offender counts."`
+	// Aggregate groups nothing where its Offenders are 0.
+	Aggregate Aggregate `key:"aggregate" doc:"When many offenders of one network become one ban. Never one that holds an allowed address, this machine's own, its gateway, its resolvers, or a network that is attached directly."`
+	// Scores are in the order of the file.
+	Scores []Score `key:"scores" default:"[]" doc:"Counts across watches that fade with time: who troubles several services a little, or networks whose addresses take turns."`
+	// Retire is in the order of the file.
+	Retire []Retire `key:"retire" default:"[]" doc:"Bans that end early, those without an end included. The first entry that fits a ban counts. A reload applies it to the bans that are in force, too."`
+	// Notify says who is told of what.
+	Notify Notify `key:"notify" doc:"Who is told of what, how and when. Without channels nobody is."`
+	// MQTT is off without a server.
+	MQTT MQTT `key:"mqtt" doc:"Shows bans, services and the state of the guard to Home Assistant and whoever else listens on an MQTT broker, and takes commands from there if allowed to."`
+	// Services are by name, as gate.IsName wants it.
+	Services map[string]Service `key:"services" example:"ssh" doc:"Names for ports of this machine, and whether they rest open or closed. Schedules, remote files and commands open and close them by name."`
+	// Ports says who opens and closes ports besides commands.
+	Ports Ports `key:"ports" doc:"Who closes and opens ports, besides gatehouse port. See docs/ports.md for what beats what."`
+	// Scan is what happens about port scans; it may be off.
+	Scan Scan `key:"scan" doc:"What happens about port scans: the kernel holds whoever touches a trap or tries many ports, and decoys give proof for longer bans. scan: off turns all of it off. docs/scans.md tells more."`
 	// Firewall is how bans are enforced.
 	Firewall Firewall `key:"firewall" doc:"How bans are enforced. Gatehouse works in its own table, inet gatehouse, and touches no other."`
+	// Lists are in the order of the file.
+	Lists []List `key:"lists" default:"[]" doc:"Block lists of others, from a URL or a file: what they name is banned as long as they name it. Who is allowed, and this machine, is never banned by one. docs/lists.md tells more."`
+	// Exports are in the order of the file.
+	Exports []Export `key:"exports" default:"[]" doc:"The bans for other programs and machines: in files that are kept current, or served over HTTPS. docs/lists.md tells more."`
+	// Hooks are in the order of the file.
+	Hooks []Hook `key:"hooks" default:"[]" doc:"Commands of your own that are run for bans and whatever else is recorded. They never delay a ban. docs/hooks.md has worked examples."`
+	// Proxies are whole networks or single addresses, masked.
+	Proxies []netip.Prefix `key:"proxies" default:"[]" check:"proxy" example:"[192.0.2.80, 10.20.0.0/24]" doc:"Reverse proxies before your services, as addresses and prefixes. Where the peer in a log is one of them, the address counts that it says it speaks for (X-Forwarded-For, Forwarded), and never its own. Such a client cannot be banned by the kernel, which sees only packets of the proxy: the ban is recorded and shown as not enforced. A proxy is never banned. Name only proxies that set or extend the header themselves: they are believed."`
 	// Rules is the folder of own rule files, absolute; it need not exist.
 	Rules string `key:"rules" default:"/etc/gatehouse/rules" check:"path" doc:"Folder of your own rule files, one rule a file, named after the rule: myapp.yaml. A rule there takes the place of a built-in rule of the same name. The folder need not exist."`
+	// Filters is the configuration folder of fail2ban, absolute; it need not exist.
+	Filters string `key:"filters" default:"/etc/fail2ban" check:"path" doc:"Folder of fail2ban's configuration, in which filter.d lies: entries of watch with fail2ban in them run its filters. fail2ban itself need not be installed, and the folder need not exist."`
 }
 
 // Watch is one entry of the watch list: the word auto, or a rule with what
@@ -44,7 +72,10 @@ type Watch struct {
 	// Auto says that the entry is the word auto; all else is empty then.
 	Auto bool `word:"auto"`
 	// Rule is the name of a rule, as gate.IsName wants it.
-	Rule string `key:"rule" required:"true" example:"sshd" check:"name" doc:"Name of a built-in rule (gatehouse rules list shows them), or of a file in the folder that rules names."`
+	Rule string `key:"rule" oneof:"what" example:"sshd" check:"name" doc:"Name of a built-in rule (gatehouse rules list shows them), or of a file in the folder that rules names."`
+	// Fail2ban is a filter of fail2ban with its arguments, or a jail in brackets; it
+	// is in place of Rule.
+	Fail2ban string `key:"fail2ban" oneof:"what" instead:"rule" example:"sshd[mode=aggressive]" doc:"In place of rule: a filter of fail2ban, run as it is. Name it with its arguments, as a jail does: sshd[mode=aggressive]; or name a jail in brackets, whose filter it is then with all that the jail changes of it: [sshd]. Where the entry names no source, the logpath and the journalmatch of the jail say where to look. rule: {fail2ban: NAME} means the same."`
 	// Files are absolute globs. Of Files, Journal, Syslog and Command at most one is
 	// set; where none is, the rule says where to look.
 	Files []string `key:"files" example:"[/var/log/auth.log, /var/log/auth-*.log]" check:"filled glob" doc:"Files to read, as absolute paths in which * and ? match within one folder. Logs of containers are recognised: /var/lib/docker/containers/*/*-json.log. Default: where the rule itself looks, in files or in the journal. One entry has only one of files, journal, syslog and command."`
@@ -62,6 +93,8 @@ type Watch struct {
 	Command []string `key:"command" instead:"files" example:"[docker, logs, --follow, --since=10m, web]" check:"filled command" doc:"A program whose output to read, in place of files: a list of its name and arguments, run without a shell, and started again when it ends."`
 	// Format is syslog, plain or empty.
 	Format string `key:"format" enum:"syslog plain" instead:"files" example:"plain" doc:"What stands before the message in each line: a header of syslog, or a plain date. Default: as the rule says."`
+	// Proxies take the place of the general ones; empty = those.
+	Proxies []netip.Prefix `key:"proxies" check:"filled proxy" example:"[192.0.2.80]" doc:"Reverse proxies whose word counts in the lines of this entry. Default: the general proxies."`
 	// Threshold is zero where the rule's own or the default is meant.
 	Threshold gate.Threshold `key:"threshold" example:"3 in 5m" doc:"How many failures within how long lead to a ban here. Default: what the rule says, or the general threshold."`
 	// Ban is empty where the default ladder is meant.
@@ -103,8 +136,16 @@ func (c *Config) check(d *decoder, n *node) {
 		d.problem(at, "raise keep, or shorten forget: the ladder remembers by the records that are kept",
 			"keep %s is shorter than forget %s", gate.FormatDuration(c.Keep), gate.FormatDuration(c.Forget))
 	}
+	c.checkNetworks(d, n)
+	c.checkScores(d, n)
+	c.checkLists(d, n)
+	c.checkExports(d, n)
+	c.checkHooks(d, n)
+	c.checkNetworkChannels(d, n)
+	c.checkPorts(d, n)
 	if watch := n.get("watch"); watch != nil && watch.kind == list {
 		checkWatches(d, c.Rules, watch.items)
+		checkFilters(d, c.Filters, watch.items)
 		checkDoors(d, c.Watch, watch.items)
 	}
 }

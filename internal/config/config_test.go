@@ -23,7 +23,17 @@ func defaults() *Config {
 		Forget:    90 * 24 * hour,
 		Keep:      365 * 24 * hour,
 		Firewall:  Firewall{Verdict: "drop"},
+		Aggregate: Aggregate{IPv4: Grouping4{Prefix: 24}, IPv6: Grouping6{Prefix: 64}},
 		Rules:     "/etc/gatehouse/rules",
+		Filters:   "/etc/fail2ban",
+		Notify:    Notify{Templates: "/etc/gatehouse/templates"},
+		MQTT:      MQTT{Topic: "gatehouse", Discovery: "homeassistant"},
+		Scan: Scan{
+			Traps:     gate.PortsOf(gate.PortRange{Proto: gate.TCP, Lo: 23, Hi: 23}, gate.PortRange{Proto: gate.TCP, Lo: 3389, Hi: 3389}),
+			Threshold: Distinct{Count: 5, Within: time.Minute}, Shared: Distinct{Count: 10, Within: time.Minute}, Slow: Distinct{Count: 10, Within: 24 * hour},
+			Hold: 10 * time.Minute, Ban: []time.Duration{24 * hour, 7 * 24 * hour, 30 * 24 * hour}, Tarpit: time.Minute, Settle: 10 * time.Minute, Group: 18248,
+		},
+		Ports: Ports{Confirm: time.Minute, Remote: PortRemote{Every: 5 * time.Minute, Longest: 12 * hour}, Knock: PortKnock{For: 30 * time.Second}},
 	}
 }
 
@@ -57,6 +67,11 @@ func TestGood(t *testing.T) {
 		{"keys without values", "state:\nwatch:\nban:\nfirewall:\n", nil},
 		{"null values", "watch: null\nfirewall: {verdict: ~}\n", nil},
 		{"byte order mark", "\ufeffforget: 1d\n", func(c *Config) { c.Forget = 24 * hour }},
+		{"networks", "networks: [{name: lan, match: [192.168.0.0/16, 10.1.2.3]}]\naggregate: {ipv4: {prefix: 24, offenders: 3}, ipv6: {prefix: 56}}\nretire: [{after: 5d, network: lan}]\n", func(c *Config) {
+			c.Networks = []Network{{Name: "lan", Match: []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("10.1.2.3/32")}}}
+			c.Aggregate = Aggregate{IPv4: Grouping4{24, 3}, IPv6: Grouping6{56, 4}}
+			c.Retire = []Retire{{After: 5 * 24 * hour, Network: "lan"}}
+		}},
 		{"CRLF", "forget: 1d\r\nfirewall:\r\n  verdict: reject\r\n", func(c *Config) { c.Forget, c.Firewall.Verdict = 24*hour, "reject" }},
 		{"tab in a comment", "forget: 1d #\tone day\n", func(c *Config) { c.Forget = 24 * hour }},
 		{"no newline at the end", "forget: 1d", func(c *Config) { c.Forget = 24 * hour }},

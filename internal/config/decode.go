@@ -31,6 +31,8 @@ func (d *decoder) value(n *node, v reflect.Value, f field) bool {
 	switch {
 	case t == reflect.TypeFor[gate.Ports]() && n.kind == list:
 		return d.ports(n, v)
+	case t == reflect.TypeFor[Secret]():
+		return d.secret(n, v, f)
 	case scalarOf(t) != nil:
 		return d.scalar(n, v, f, scalarOf(t).noun, func() error { return scalarOf(t).set(n.text, v) })
 	}
@@ -199,7 +201,7 @@ func (d *decoder) section(n *node, v reflect.Value, f field) bool {
 		return true
 	}
 	if n.kind != mapping {
-		hint := "write key: value on lines of their own; the keys are " + strings.Join(keysOf(fs), ", ")
+		hint := "write key: value on lines of their own; " + allKeys(fs)
 		if key, value, ok := strings.Cut(n.text, ":"); n.kind == text && ok && slices.Contains(keysOf(fs), key) {
 			hint = "a colon needs a space behind it: " + key + ": " + value
 		}
@@ -243,10 +245,10 @@ func (d *decoder) unknown(key *node, fs []field, in field) {
 	}
 	hint := didYouMean(nearest(key.text, keysOf(fs)), "")
 	if hint == "" {
-		if home := homeOf(reflect.TypeFor[Config](), key.text); home != "" && home != in.key {
+		if home := homeOf(reflect.TypeFor[Config](), key.text); home != "" && home != in.key && !slices.Contains(keysOf(fieldsOf(reflect.TypeFor[Config]())), key.text) {
 			hint = key.text + " belongs under " + home
 		} else {
-			hint = "the keys here are " + strings.Join(keysOf(fs), ", ")
+			hint = allKeys(fs)
 		}
 	}
 	d.problem(key, hint, "%s", what)

@@ -19,6 +19,7 @@ import (
 //	instead   the key in place of which it is, or which it goes with: they are not
 //	          shown together in an example
 //	required  "true" for a key that must be there
+//	oneof     a word: of the keys with it one must be there
 //	word      instead of key, on a bool: the section may be this word in place of
 //	          keys and values, and then sets the bool
 type field struct {
@@ -33,6 +34,7 @@ type field struct {
 	min, max   string
 	instead    string
 	required   bool
+	oneof      string
 	word       string
 }
 
@@ -45,7 +47,7 @@ func fieldsOf(t reflect.Type) []field {
 			index: i, key: tag.Get("key"), doc: tag.Get("doc"), example: tag.Get("example"),
 			checks: strings.Fields(tag.Get("check")), enum: strings.Fields(tag.Get("enum")),
 			min: tag.Get("min"), max: tag.Get("max"),
-			instead: tag.Get("instead"), required: tag.Get("required") == "true", word: tag.Get("word"),
+			instead: tag.Get("instead"), required: tag.Get("required") == "true", oneof: tag.Get("oneof"), word: tag.Get("word"),
 		}
 		f.byDefault, f.hasDefault = tag.Lookup("default")
 		if f.key != "" || f.word != "" {
@@ -53,6 +55,18 @@ func fieldsOf(t reflect.Type) []field {
 		}
 	}
 	return fs
+}
+
+// manyKeys is how many keys are too many to list in a hint.
+const manyKeys = 12
+
+// allKeys says in a hint which keys there are.
+func allKeys(fs []field) string {
+	keys := keysOf(fs)
+	if len(keys) > manyKeys {
+		return "every key is explained by: gatehouse config reference"
+	}
+	return "the keys here are " + strings.Join(keys, ", ")
 }
 
 // keysOf returns the keys of a section, sorted.

@@ -23,6 +23,26 @@ type Options struct {
 	// folder of own rules, and if not, which name is nearest ("" for none). nil
 	// leaves the names unchecked.
 	RuleExists func(folder, name string) (suggestion string, ok bool)
+	// PortsProblems returns what is wrong with the sections services and ports that
+	// only their parts can find: times, names of ports. nil leaves them unchecked.
+	PortsProblems func(*Config) []PortsProblem
+	// FilterProblems returns what keeps a filter of fail2ban, or a jail in brackets,
+	// from being used, each with its place in the files of the folder; sourced says
+	// that the entry tells where to look. nil leaves them unread.
+	FilterProblems func(folder, spec string, sourced bool) []Problem
+	// PushURLProblem returns what is wrong with the address of a push or chat
+	// service, without the address itself. nil leaves addresses unchecked.
+	PushURLProblem func(address string) error
+	// KindExists reports whether a record can be of this kind. nil leaves the kinds
+	// of routes unchecked.
+	KindExists func(pattern string) bool
+	// SecretProblem returns what keeps a secret from being read here and now,
+	// without the secret. nil reads none.
+	SecretProblem func(Secret) error
+	// CommandProblem says why a command must not be run by a hook, and what to do: it
+	// is not there, or others may write to it; "" if it may be. nil leaves commands
+	// unchecked.
+	CommandProblem func(path string) (why, hint string)
 }
 
 // maxFile is the size in bytes over which a file is refused: a hundred times
@@ -83,6 +103,8 @@ func Parse(name string, src []byte, o Options) (*Config, error) {
 	if len(s.problems) > 0 {
 		return nil, s.problems.err()
 	}
+	liftFilters(root)
+	liftHooks(root)
 	c := new(Config)
 	d := &decoder{source: s, o: o}
 	setDefaults(reflect.ValueOf(c).Elem())

@@ -56,6 +56,13 @@ func (r *referee) key(t reflect.Type, f field, indent string) {
 	case isSection(t):
 		r.WriteString(indent + f.key + ":\n")
 		r.section(t, indent+"  ")
+	case t.Kind() == reflect.Map && isSection(t.Elem()):
+		r.WriteString(indent + f.key + ":\n")
+		r.setting(indent+"  ", f.example+":")
+		for _, f := range keyed(t.Elem()) {
+			r.comment(indent+"    ", f.doc)
+			r.setting(indent+"    ", f.key+": "+f.example)
+		}
 	case t.Kind() == reflect.Slice && isSection(t.Elem()):
 		r.WriteString(indent + f.key + ":\n")
 		for _, item := range strings.Split(strings.Trim(f.byDefault, "[]"), ", ") {

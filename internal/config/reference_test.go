@@ -46,7 +46,7 @@ func TestReferenceExamples(t *testing.T) {
 
 // TestReferenceForm: 80 columns, every key with a comment above it.
 func TestReferenceForm(t *testing.T) {
-	setting := regexp.MustCompile(`^ *(#  # |#?(- |  )?)[a-z_]+:`)
+	setting := regexp.MustCompile(`^ *(#  # |#?(- |  )?)[a-z0-9_]+:`)
 	lines := strings.Split(string(Reference()), "\n")
 	keys := 0
 	for i, line := range lines {

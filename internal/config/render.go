@@ -30,7 +30,13 @@ type writer struct{ strings.Builder }
 func (w *writer) section(v reflect.Value, indent string) {
 	for _, f := range fieldsOf(v.Type()) {
 		fv := v.Field(f.index)
-		if f.key == "" || fv.IsZero() && !f.hasDefault || isUnset(fv) {
+		if f.key == "" || fv.IsZero() && !f.hasDefault {
+			continue
+		}
+		if isUnset(fv) {
+			if f.hasDefault {
+				w.WriteString(indent + f.key + ": []\n")
+			}
 			continue
 		}
 		w.WriteString(indent + f.key + ":")
@@ -49,6 +55,10 @@ func isUnset(v reflect.Value) bool {
 func (w *writer) value(v reflect.Value, indent string, column int) {
 	switch {
 	case isSection(v.Type()):
+		if word, ok := wordOf(fieldsOf(v.Type())); ok && v.Field(word.index).Bool() {
+			w.WriteString(" " + word.word + "\n")
+			return
+		}
 		w.WriteByte('\n')
 		w.section(v, indent+"  ")
 	case scalarOf(v.Type()) != nil || v.Kind() != reflect.Slice && v.Kind() != reflect.Map:

@@ -58,16 +58,22 @@ func Schema() []byte {
 
 // sectionSchema describes a struct.
 func sectionSchema(t reflect.Type) object {
-	properties, required := object{}, []string{}
+	properties, required, either := object{}, []string{}, []object{}
 	for _, f := range keyed(t) {
 		properties = append(properties, member{f.key, fieldSchema(t.Field(f.index).Type, f)})
 		if f.required {
 			required = append(required, f.key)
 		}
+		if f.oneof != "" {
+			either = append(either, object{{"required", []string{f.key}}})
+		}
 	}
 	o := object{{"type", "object"}, {"additionalProperties", false}, {"properties", properties}}
 	if len(required) > 0 {
 		o = append(o, member{"required", required})
+	}
+	if len(either) > 0 {
+		o = append(o, member{"anyOf", either})
 	}
 	return o
 }
@@ -95,6 +101,12 @@ func valueSchema(t reflect.Type, f field) object {
 	if t == reflect.TypeFor[gate.Ports]() {
 		item := object{{"type", []string{"string", "integer"}}, {"pattern", scalarOf(t).pattern}, {"minimum", 1}, {"maximum", 65535}}
 		return object{{"anyOf", []object{item, {{"type", "array"}, {"items", item}}}}}
+	}
+	if t == reflect.TypeFor[Secret]() {
+		place := func(key string) object {
+			return object{{"type", "object"}, {"additionalProperties", false}, {"required", []string{key}}, {"properties", object{{key, object{{"type", "string"}}}}}}
+		}
+		return object{{"anyOf", []object{{{"type", "string"}}, place("file"), place("env"), place("credential")}}}
 	}
 	if s := scalarOf(t); s != nil {
 		o := object{{"type", "string"}}

@@ -32,7 +32,7 @@ func (s *source) report(line, col int, hint, format string, args ...any) {
 	col = min(max(col, 1), utf8.RuneCountInString(text)+1)
 	p := Problem{File: s.name, Line: line, Column: col, What: fmt.Sprintf(format, args...), Hint: hint}
 	if strings.TrimSpace(text) != "" {
-		p.Excerpt = excerpt(text, col)
+		p.Excerpt = excerpt(masked(text), col)
 	}
 	s.problems = append(s.problems, p)
 }

@@ -19,6 +19,7 @@ var sourceKeys = []string{"files", "journal", "syslog", "command"}
 
 // check holds what spans several keys of an entry.
 func (w *Watch) check(d *decoder, n *node) {
+	w.checkSubject(d, n)
 	var has []string
 	for _, k := range sourceKeys {
 		if v := n.get(k); v != nil && v.kind != nothing {

@@ -40,6 +40,9 @@ type runner struct {
 	common options // of the file
 	files  []string
 	ignore bool
+	// each, if not nil, takes the lines in place of the filter: with what is wanted
+	// of each, under the option sets that it is for.
+	each func(line string, want map[string]any, sets []options) error
 
 	file string
 	line int
@@ -142,6 +145,9 @@ func (r *runner) control(what string, arg []byte) error {
 
 // test returns the filter with these options, the same one each time.
 func (r *runner) test(opts options) (*test, error) {
+	if r.each != nil {
+		return &test{opts: opts}, nil
+	}
 	call := fail2ban.Call{Name: r.filter, Args: map[string]string{}}
 	for k, v := range opts {
 		if !strings.HasPrefix(k, "test.") {
@@ -188,6 +194,13 @@ func (r *runner) evaluate(line string, want map[string]any) error {
 			return err
 		}
 		r.now = []*test{t}
+	}
+	if r.each != nil {
+		var sets []options
+		for _, t := range r.now {
+			sets = append(sets, t.opts)
+		}
+		return r.each(line, want, sets)
 	}
 	for _, t := range r.now {
 		if c, _ := want["constraint"].(string); c != "" {

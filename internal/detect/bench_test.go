@@ -36,7 +36,7 @@ func flood(n, addrs int) []gate.Event {
 }
 
 func benchConfig() Config {
-	return Config{Watches: []Watch{{"sshd", gate.Threshold{Count: 5, Within: 10 * time.Minute}}}}
+	return Config{Watches: []Watch{{Name: "sshd", Threshold: gate.Threshold{Count: 5, Within: 10 * time.Minute}}}}
 }
 
 // Every event counts, from 100,000 addresses, each in a session of its own.

@@ -3,6 +3,7 @@ package detect
 import (
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 
 	"gatehouse/internal/gate"
@@ -12,12 +13,14 @@ import (
 type Watch struct {
 	Name      string         // what gate.Event.Rule says
 	Threshold gate.Threshold // the zero value never fires
+	Distinct  bool           // count different ports and addresses of ours, not events: see probes.go
 }
 
 // Config says what is counted and how much memory that may take. A zero number
 // means its default.
 type Config struct {
 	Watches    []Watch
+	Scores     []Score        // what is counted across watches
 	IPv6Prefix int            // bits of an IPv6 address that are counted together; default 64
 	Single     []netip.Prefix // IPv6 networks whose addresses are counted one by one: those that are directly attached
 
@@ -50,6 +53,7 @@ func (c Config) withDefaults() Config {
 	c.IPv6Prefix = min(max(c.IPv6Prefix, 1), 128)
 	c.MaxSubjects = min(max(c.MaxSubjects, 1), maxItems)
 	c.MaxEvents = max(c.MaxEvents, smallBlock)
+	c.Scores = slices.Clone(c.Scores)
 	c.MaxSessions = min(max(c.MaxSessions, 1), maxItems)
 	return c
 }
@@ -62,6 +66,7 @@ type slot struct {
 	unit      int64 // milliseconds a tick
 	within    int64 // length of the window in ticks
 	used      bool  // false: the number is free
+	distinct  bool  // it counts different ports: its subjects are in probes, it has no windows
 }
 
 // longest32 is the longest window whose times are kept in milliseconds; those of
@@ -69,7 +74,7 @@ type slot struct {
 const longest32 = 24 * gate.Day
 
 func newSlot(w Watch) slot {
-	s := slot{name: w.Name, threshold: w.Threshold, unit: 1, used: true}
+	s := slot{name: w.Name, threshold: w.Threshold, unit: 1, used: true, distinct: w.Distinct}
 	if w.Threshold.Within > longest32 {
 		s.unit = 1000
 	}

@@ -13,6 +13,8 @@ type Detector struct {
 	byName   map[string]uint16 // numbers of the slots in use
 	windows  windows
 	sessions sessions
+	probes   probes
+	scores   scores
 	evidence evidence
 	offset   int64  // what the wall clock jumped by, in milliseconds: its time minus ours
 	touch    uint32 // arrival time of the present call, in seconds of our clock
@@ -37,6 +39,8 @@ func New(c Config) *Detector {
 func (d *Detector) clear() {
 	d.windows = windows{secret: newSecret()}
 	d.sessions = sessions{secret: newSecret()}
+	d.probes = probes{}
+	d.scores = scores{}
 	d.evidence = newEvidence(d.config.EvidenceBytes)
 	d.offset, d.touch, d.stale = 0, 0, false
 }
@@ -64,8 +68,16 @@ func (d *Detector) Observe(events []gate.Event, now time.Time, out []gate.Findin
 		if !e.Class.Counts() && e.Class != gate.ClassSuccess {
 			continue
 		}
-		if n := d.slotOf(e.Rule); n >= 0 {
+		n := d.slotOf(e.Rule)
+		switch {
+		case n < 0:
+		case d.slots[n].distinct:
+			out = d.probe(uint16(n), e, out)
+		default:
 			out = d.judge(uint16(n), e, out)
+		}
+		if len(d.config.Scores) > 0 {
+			out = d.score(e, out)
 		}
 	}
 	return out
@@ -262,5 +274,5 @@ type Stats struct {
 
 // Stats returns how much is kept.
 func (d *Detector) Stats() Stats {
-	return Stats{d.windows.n(), d.sessions.roster.n, len(d.evidence.pages) * pageBytes, d.evicted}
+	return Stats{d.windows.n() + d.probes.n(), d.sessions.roster.n, len(d.evidence.pages) * pageBytes, d.evicted}
 }

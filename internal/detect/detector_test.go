@@ -19,7 +19,7 @@ func threshold(s string) gate.Threshold {
 	return t
 }
 
-func one(s string) Config { return Config{Watches: []Watch{{"sshd", threshold(s)}}} }
+func one(s string) Config { return Config{Watches: []Watch{{Name: "sshd", Threshold: threshold(s)}}} }
 
 func event(at time.Duration, class gate.Class, session uint64) gate.Event {
 	return gate.Event{
@@ -254,7 +254,7 @@ func TestEvidenceIsReleased(t *testing.T) {
 
 // What is over goes by itself, and an idle detector has nothing pending.
 func TestAdvance(t *testing.T) {
-	d := New(Config{Watches: []Watch{{"sshd", threshold("5 in 10m")}, {"ever", threshold("5 in forever")}}})
+	d := New(Config{Watches: []Watch{{Name: "sshd", Threshold: threshold("5 in 10m")}, {Name: "ever", Threshold: threshold("5 in forever")}}})
 	if !d.Next().IsZero() {
 		t.Error("something is pending")
 	}
@@ -315,14 +315,14 @@ func TestRestoreRefusesDamage(t *testing.T) {
 
 // Watches come and go; windows stay where name and threshold are the same.
 func TestReconfigure(t *testing.T) {
-	c := Config{Watches: []Watch{{"a", threshold("5 in 10m")}, {"sshd", threshold("5 in 10m")}, {"c", threshold("5 in 10m")}}}
+	c := Config{Watches: []Watch{{Name: "a", Threshold: threshold("5 in 10m")}, {Name: "sshd", Threshold: threshold("5 in 10m")}, {Name: "c", Threshold: threshold("5 in 10m")}}}
 	d := New(c)
 	for _, r := range []string{"a", "sshd", "c"} {
 		e := event(0, gate.ClassFailure, 3)
 		e.Rule = r
 		d.Observe([]gate.Event{e}, t0, nil)
 	}
-	d.Reconfigure(Config{Watches: []Watch{{"new", threshold("5 in 10m")}, {"c", threshold("4 in 10m")}, {"sshd", threshold("5 in 10m")}}})
+	d.Reconfigure(Config{Watches: []Watch{{Name: "new", Threshold: threshold("5 in 10m")}, {Name: "c", Threshold: threshold("4 in 10m")}, {Name: "sshd", Threshold: threshold("5 in 10m")}}})
 	if w := d.Windows(must("192.0.2.7"), t0); len(w) != 1 || w[0].Rule != "sshd" {
 		t.Errorf("%+v", w)
 	}

@@ -179,12 +179,12 @@ func (m *model) count(e gate.Event) ([]gate.Finding, *gate.Event) {
 var (
 	t0           = time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
 	modelWatches = []Watch{
-		{"one", gate.Threshold{Count: 1, Within: time.Minute}},
-		{"five", gate.Threshold{Count: 5, Within: 10 * time.Minute}},
-		{"three", gate.Threshold{Count: 3, Within: 20 * time.Second}},
-		{"ever", gate.Threshold{Count: 4, Within: gate.Forever}},
-		{"many", gate.Threshold{Count: 40, Within: 60 * gate.Day}},
-		{"never", gate.Threshold{}},
+		{Name: "one", Threshold: gate.Threshold{Count: 1, Within: time.Minute}},
+		{Name: "five", Threshold: gate.Threshold{Count: 5, Within: 10 * time.Minute}},
+		{Name: "three", Threshold: gate.Threshold{Count: 3, Within: 20 * time.Second}},
+		{Name: "ever", Threshold: gate.Threshold{Count: 4, Within: gate.Forever}},
+		{Name: "many", Threshold: gate.Threshold{Count: 40, Within: 60 * gate.Day}},
+		{Name: "never", Threshold: gate.Threshold{}},
 	}
 	modelSubjects = []string{
 		"192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "fe80::1", "fe80::2", "198.51.100.0/24", "2001:db8::/48",
@@ -261,7 +261,7 @@ func TestDetectorEqualsModel(t *testing.T) {
 				d.Shift(delta)
 				shifted += delta
 			case 2:
-				config.Watches = slices.Concat(modelWatches[:2], []Watch{{"new", gate.Threshold{Count: 2, Within: time.Hour}}}, modelWatches[2:])
+				config.Watches = slices.Concat(modelWatches[:2], []Watch{{Name: "new", Threshold: gate.Threshold{Count: 2, Within: time.Hour}}}, modelWatches[2:])
 				d.Reconfigure(config)
 			case 3:
 				d.Advance(t0.Add(shifted), nil)

@@ -19,6 +19,8 @@ import (
 //	watches by name: count, then length and bytes of the name, count and nanoseconds of the threshold
 //	for each watch: windows, least recently used first, then sessions, the same
 //	records: count, then position and bytes of each, by position
+//	probes: the name of each watch that counts them, then its subjects, least recently used first
+//	scores: the name of each, then who has points in it; nothing where nobody has
 //	CRC-32C of all before it
 const (
 	snapshotMagic = "gate-detect 1\n"
@@ -60,7 +62,7 @@ func (d *Detector) Snapshot() []byte {
 		b = d.appendWindows(b, n)
 		b = d.appendSessions(b, n)
 	}
-	return seal(d.appendRecords(b))
+	return seal(d.appendScores(d.appendProbes(d.appendRecords(b))))
 }
 
 // seal adds the checksum.
@@ -206,6 +208,16 @@ func (d *Detector) restore(r *reader) error {
 	}
 	if err := d.readRecords(r); err != nil {
 		return err
+	}
+	if len(r.b) > 0 { // an older version wrote none
+		if err := d.readProbes(r); err != nil {
+			return err
+		}
+	}
+	if len(r.b) > 0 {
+		if err := d.readScores(r); err != nil {
+			return err
+		}
 	}
 	if r.failed || len(r.b) > 0 {
 		return r.bad("length")

@@ -27,6 +27,12 @@ func (d *Detector) Next() time.Time {
 			earliest(int64(d.sessions.at(i).touched) + sessionLife)
 		}
 	}
+	if t := d.probesEnd(); t >= 0 {
+		earliest(t)
+	}
+	if t := d.scoresEnd(); t >= 0 {
+		earliest(t)
+	}
 	if due < 0 {
 		return time.Time{}
 	}
@@ -58,6 +64,8 @@ func (d *Detector) Advance(now time.Time, out []gate.Finding) []gate.Finding {
 			d.sessions.close(i)
 		}
 	}
+	d.endProbes()
+	d.endScores()
 	return out
 }
 
@@ -68,9 +76,13 @@ func (d *Detector) Shift(delta time.Duration) { d.offset += delta.Milliseconds()
 // address or of the prefix that it is counted under, and for a wider prefix all
 // that lie within.
 func (d *Detector) Forget(s gate.Subject) {
+	for _, p := range d.probesOf(s) {
+		d.probes.drop(p)
+	}
 	for _, i := range d.windowsOf(s) {
 		d.close(i)
 	}
+	d.forgetScores(s)
 }
 
 // windowsOf returns the numbers of a subject's windows.
@@ -102,21 +114,24 @@ func (d *Detector) windowsOf(s gate.Subject) (found []uint32) {
 // Reconfigure changes what is counted. Windows survive where name and threshold
 // of their watch are unchanged; of two watches with one name the last stands.
 func (d *Detector) Reconfigure(c Config) {
+	old := d.config.Scores
 	d.config = c.withDefaults()
+	d.rescore(old)
 	d.lastRule, d.lastSlot = "", -1
-	wanted := make(map[string]gate.Threshold, len(c.Watches))
+	wanted, distinct := make(map[string]gate.Threshold, len(c.Watches)), make(map[string]bool)
 	for _, w := range c.Watches {
 		wanted[w.Name] = w.Threshold
+		distinct[w.Name] = w.Distinct
 	}
 	for n := range d.slots {
 		sl := &d.slots[n]
-		if t, ok := wanted[sl.name]; sl.used && (!ok || t != sl.threshold) {
+		if t, ok := wanted[sl.name]; sl.used && (!ok || t != sl.threshold || distinct[sl.name] != sl.distinct) {
 			d.retire(n)
 		}
 	}
 	for _, w := range c.Watches {
 		if _, ok := d.byName[w.Name]; !ok {
-			d.byName[w.Name] = d.enlist(newSlot(Watch{w.Name, wanted[w.Name]}))
+			d.byName[w.Name] = d.enlist(newSlot(Watch{w.Name, wanted[w.Name], distinct[w.Name]}))
 		}
 	}
 	d.evidence.setBudget(d.config.EvidenceBytes)
@@ -136,6 +151,7 @@ func (d *Detector) retire(n int) {
 	for i := d.sessions.first(n); i != 0; i = d.sessions.first(n) {
 		d.sessions.close(i)
 	}
+	d.probes.dropWatch(uint16(n))
 	delete(d.byName, d.slots[n].name)
 	d.slots[n] = slot{}
 }
@@ -180,5 +196,9 @@ func (d *Detector) restamp() {
 		for i := d.sessions.first(n); i != 0; i = d.sessions.next(i) {
 			d.sessions.at(i).touched = d.touch
 		}
+	}
+	d.probes.restamp(d.touch)
+	for b := d.scores.first; b != nil; b = b.next {
+		b.touched = d.touch
 	}
 }

@@ -47,6 +47,14 @@ func (d *Detector) Windows(s gate.Subject, now time.Time) []Window {
 			break
 		}
 	}
+	for _, p := range d.probesOf(s) {
+		if len(out) == maxView {
+			break
+		}
+		if w, ok := d.probeWindow(p, ms); ok {
+			out = append(out, w)
+		}
+	}
 	slices.SortFunc(out, func(a, b Window) int {
 		return cmp.Or(cmp.Compare(a.Rule, b.Rule), a.Subject.Prefix().Compare(b.Subject.Prefix()))
 	})

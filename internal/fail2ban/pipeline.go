@@ -14,6 +14,11 @@ const believed = time.Minute
 
 // dated finds the date of the line at hand, cuts it out, and goes on.
 func (s *Scanner) dated() {
+	if s.at != nil {
+		s.lastDate, s.hasLast = s.at(s.offset), true
+		s.timed(s.line, s.lastDate, true, false)
+		return
+	}
 	at, has, missing := time.Time{}, false, false
 	rest := s.line
 	if f, ok := s.dates.find(s.line, s.now); ok {

@@ -27,6 +27,15 @@ func (s *Scanner) Scan(block []byte, now time.Time, emit func(*Failure)) Stats {
 	return st
 }
 
+// ScanEntries does what Scan does with lines whose times are known, such as
+// messages of the journal: at returns that of the line at an offset of block.
+// Nothing is cut out of them.
+func (s *Scanner) ScanEntries(block []byte, at func(offset int) time.Time, now time.Time, emit func(*Failure)) Stats {
+	s.at = at
+	defer func() { s.at = nil }()
+	return s.Scan(block, now, emit)
+}
+
 func lineEnd(b []byte, i int) int {
 	if n := bytes.IndexByte(b[i:], '\n'); n >= 0 {
 		return i + n
@@ -224,6 +233,10 @@ func (s *Scanner) catchUp() {
 	}
 	for _, raw := range s.waiting {
 		line := toText(nil, raw)
+		if s.at != nil {
+			s.buffer = append(s.buffer, line)
+			continue
+		}
 		if f, ok := s.dates.find(line, s.now); ok && f.caps[3] > f.caps[2] {
 			from, to := f.caps[2], f.caps[3]
 			if t, err := s.dates.time(f, line, s.now); err == nil {

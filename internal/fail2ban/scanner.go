@@ -132,9 +132,10 @@ type Scanner struct {
 	now    time.Time
 	emit   func(*Failure)
 	stats  *Stats
-	spent  func(steps int) // told of each search; for tests
-	want   []uint64        // expressions worth trying, as bits; nil = all
-	has    []uint64        // room for these
+	at     func(offset int) time.Time // of ScanEntries; nil = as the line says
+	spent  func(steps int)            // told of each search; for tests
+	want   []uint64                   // expressions worth trying, as bits; nil = all
+	has    []uint64                   // room for these
 }
 
 // Scanner returns a scanner of one source.

@@ -154,10 +154,20 @@ func decodeSet(m message) (name string, s foundSet) {
 			s.unnamed = f&unix.NFT_SET_ANONYMOUS != 0
 			s.interval = f&unix.NFT_SET_INTERVAL != 0
 			s.timeout = f&unix.NFT_SET_TIMEOUT != 0
+			s.verdicts = f&unix.NFT_SET_MAP != 0
+			s.dynamic = f&unix.NFT_SET_EVAL != 0
 		case unix.NFTA_SET_KEY_TYPE:
 			s.keyType = number(v)
 		case unix.NFTA_SET_KEY_LEN:
 			s.keyLen = int(min(number(v), 1<<10))
+		case unix.NFTA_SET_TIMEOUT:
+			s.lasts = time.Duration(min(number64(v), uint64(math.MaxInt64/time.Millisecond))) * time.Millisecond
+		case unix.NFTA_SET_DESC:
+			for kind, v := range attributes(v) {
+				if kind == unix.NFTA_SET_DESC_SIZE {
+					s.size = number(v)
+				}
+			}
 		case setCount:
 			s.count = int(number(v))
 		}
@@ -167,8 +177,7 @@ func decodeSet(m message) (name string, s foundSet) {
 
 func decodeChain(m message) (name string, c foundChain) {
 	policy, kindName := uint32(policyAccept), ""
-	var hook hookSpec
-	num := uint32(math.MaxUint32)
+	hook := hookSpec{hook: math.MaxUint32}
 	for kind, v := range m.attributes() {
 		switch kind {
 		case unix.NFTA_CHAIN_NAME:
@@ -184,14 +193,14 @@ func decodeChain(m message) (name string, c foundChain) {
 			for kind, v := range attributes(v) {
 				switch kind {
 				case unix.NFTA_HOOK_HOOKNUM:
-					num = number(v)
+					hook.hook = number(v)
 				case unix.NFTA_HOOK_PRIORITY:
 					hook.priority = int32(number(v))
 				}
 			}
 		}
 	}
-	if c.base && num == unix.NF_INET_PRE_ROUTING && policy == policyAccept && kindName == chainType {
+	if c.base && policy == policyAccept && kindName == chainType {
 		c.hook = &hook
 	}
 	return name, c

@@ -68,9 +68,9 @@ func TestTooLongIsAnError(t *testing.T) {
 
 func FuzzDecodersNeverPanic(f *testing.F) {
 	e := encoder{table: "gatehouse"}
-	g := &generation{number: 1, scopes: map[int]*scope{}, sets: map[string]setSpec{}}
+	g := newGeneration(1, false, nil)
 	x := newExempt(prefixes("127.0.0.0/8"), nil)
-	e.transaction(slices.Concat([]op{{verb: addTable}, {verb: addCounter, name: "ban"}, {verb: addChain, name: "ban", hook: &hookSpec{-300}}}, g.newExempt(1, &x), g.rules(nil)), 7)
+	e.transaction(slices.Concat([]op{{verb: addTable}, {verb: addCounter, name: "ban"}, {verb: addChain, name: "ban", hook: &hookSpec{unix.NF_INET_PRE_ROUTING, -300}}}, g.newExempt(1, &x), g.rules(nil)), 7)
 	f.Add(e.b)
 	f.Add([]byte{20, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255})
 	f.Fuzz(func(t *testing.T, b []byte) {

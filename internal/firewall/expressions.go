@@ -24,6 +24,14 @@ func jump(chain string) []expr.Any {
 	return []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: chain}}
 }
 
+func goTo(chain string) []expr.Any {
+	return []expr.Any{&expr.Verdict{Kind: expr.VerdictGoto, Chain: chain}}
+}
+
+func count(counter string) []expr.Any {
+	return []expr.Any{&expr.Objref{Type: unix.NFT_OBJECT_COUNTER, Name: counter}}
+}
+
 func lookup(set string) []expr.Any {
 	return []expr.Any{&expr.Lookup{SourceRegister: reg, SetName: set}}
 }
@@ -48,6 +56,11 @@ func masked(n uint32, mask ...byte) expr.Any {
 // name and number.
 func loopback() []expr.Any {
 	return meta(expr.MetaKeyIIFTYPE, binary.NativeEndian.AppendUint16(nil, unix.ARPHRD_LOOPBACK)...)
+}
+
+// loopbackOut is loopback for what leaves.
+func loopbackOut() []expr.Any {
+	return meta(expr.MetaKeyOIFTYPE, binary.NativeEndian.AppendUint16(nil, unix.ARPHRD_LOOPBACK)...)
 }
 
 func family(v6 bool) []expr.Any {
@@ -75,6 +88,15 @@ func source(v6 bool, bits int) []expr.Any {
 		out = append(out, masked(uint32(n), mask...))
 	}
 	return out
+}
+
+// destination loads the destination address of a packet of this family.
+func destination(v6 bool) []expr.Any {
+	offset, n := uint32(16), uint32(4)
+	if v6 {
+		offset, n = 24, 16
+	}
+	return append(family(v6), payload(expr.PayloadBaseNetworkHeader, offset, n))
 }
 
 func destinationPort() []expr.Any {

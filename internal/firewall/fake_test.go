@@ -280,6 +280,16 @@ func (k *fakeKernel) elements(set string) (out []element, err error) {
 	return out, nil
 }
 
+func (k *fakeKernel) element(set string, _ setSpec, want key) (element, bool, error) {
+	list, err := k.elements(set)
+	for _, x := range list {
+		if x.key == want {
+			return x, true, err
+		}
+	}
+	return element{}, false, err
+}
+
 func (k *fakeKernel) counters() (map[string]Counter, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -44,7 +44,11 @@ type Firewall struct {
 	adopted []Want
 	covered uint32 // revision of the kernel's rules that the last rebuild started from
 
-	drops [len(baseChains)]odometer
+	drops [len(baseCounters)]odometer
+	traps *traps
+	parts []part // in the order of their rules at one place
+	lists *lists
+	gates *gates
 }
 
 // knowledge is what was found out about the kernel.
@@ -91,6 +95,9 @@ func newFirewall(c Config, d Deps, k kernel, m monitor) *Firewall {
 		f.now = time.Now
 	}
 	f.epoch = f.now()
+	f.lists, f.gates = newLists(), newGates(f.clock)
+	f.traps = &traps{}
+	f.parts = append(f.parts, f.lists, f.gates, f.traps)
 	f.refresh()
 	return f
 }
@@ -178,6 +185,9 @@ func (f *Firewall) deleteTable() error {
 	f.gen, f.fault = nil, nil
 	for _, c := range f.want.classes {
 		c.forgetHeld()
+	}
+	for _, p := range f.parts {
+		p.gone()
 	}
 	err := f.kernel.commit([]op{{verb: deleteTable}})
 	if errors.Is(err, unix.ENOENT) {

@@ -16,6 +16,21 @@ type generation struct {
 	scopes  map[int]*scope     // those that classes refer to
 	uses    map[string]int     // rules in, and jumps to, each chain, once made
 	sets    map[string]setSpec // all sets, by full name
+	bases   map[string]bool    // base chains that the kernel has, as they should be
+
+	parts      []part
+	partChains map[string]bool // of the parts
+	counters   map[string]bool // of the parts
+	own        map[part]things // what belongs to each part
+	there      things          // while parts are planned: what the table has already
+	owner      things          // while one part is planned: what it makes
+}
+
+func newGeneration(number uint32, reject bool, parts []part) *generation {
+	return &generation{
+		number: number, reject: reject, scopes: map[int]*scope{}, sets: map[string]setSpec{}, bases: map[string]bool{},
+		parts: parts, partChains: map[string]bool{}, counters: map[string]bool{}, own: map[part]things{},
+	}
 }
 
 func (g *generation) set(c *class, fresh bool) string {
@@ -35,9 +50,10 @@ func (g *generation) ported() (out []*scope) {
 	return out
 }
 
-// chains returns the names of the chains that belong to this generation alone.
+// chains returns the names of the chains that belong to this generation alone,
+// those of its parts included.
 func (g *generation) chains() map[string]bool {
-	out := map[string]bool{}
+	out := maps.Clone(g.partChains)
 	if g.reject {
 		out[numbered(chainReject, g.number)] = true
 	}
@@ -113,7 +129,7 @@ func (g *generation) newExempt(n uint32, e *exempt) (ops []op) {
 type exempt [len(exemptSets)][]span
 
 func (g *generation) newSet(name string, spec setSpec, elems []element) []op {
-	g.sets[name] = spec
+	g.note(name, spec)
 	return appendElements([]op{{verb: addSet, name: name, set: spec}}, addElements, name, spec, elems)
 }
 
@@ -122,9 +138,14 @@ func (g *generation) dropSet(name string) op {
 	return op{verb: deleteSet, name: name}
 }
 
-// appendElements appends one operation for each maxElements elements.
+// appendElements appends one operation for each maxElements elements, or
+// maxVerdicts of a map.
 func appendElements(ops []op, v verb, set string, spec setSpec, elems []element) []op {
-	for part := range slices.Chunk(elems, maxElements) {
+	n := maxElements
+	if spec.verdicts {
+		n = maxVerdicts
+	}
+	for part := range slices.Chunk(elems, n) {
 		ops = append(ops, op{verb: v, name: set, set: spec, elems: part})
 	}
 	return ops

@@ -102,6 +102,36 @@ func (s *socket) elements(set string) (out []element, err error) {
 	return out, nil
 }
 
+func (s *socket) element(set string, spec setSpec, k key) (x element, ok bool, err error) {
+	seq := s.next(1)
+	s.enc.b, s.enc.err = s.enc.b[:0], nil
+	at := s.enc.about(unix.NFT_MSG_GETSETELEM, 0, seq)
+	s.enc.elements(&op{name: set, set: spec, elems: []element{{key: k}}})
+	s.enc.end(at)
+	if err := s.send(); err != nil {
+		return x, false, err
+	}
+	rerr := s.receive(func(m message) bool {
+		if m.seq != seq {
+			return true
+		}
+		if m.kind == unix.NLMSG_ERROR {
+			if errno, _ := m.outcome(); errno != 0 && errno != unix.ENOENT {
+				err = errno
+			}
+			return false
+		}
+		if list := decodeElements(m, nil); len(list) > 0 && list[0].key == k {
+			x, ok = list[0], true
+		}
+		return false
+	})
+	if err := errors.Join(err, rerr); err != nil {
+		return x, false, fmt.Errorf("read one element of set %s: %w", set, err)
+	}
+	return x, ok, nil
+}
+
 func (s *socket) counters() (map[string]Counter, error) {
 	out := map[string]Counter{}
 	err := s.dump(func(flags uint16, seq uint32) {

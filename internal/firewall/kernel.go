@@ -22,6 +22,8 @@ type kernel interface {
 	// elements lists the elements of a set of addresses. It is slow for large
 	// sets and used for small ones, and where nothing else can verify a load.
 	elements(set string) ([]element, error)
+	// element reads one element of a set of addresses; false if it is not there.
+	element(set string, spec setSpec, k key) (element, bool, error)
 	// counters reads the named counters of the table.
 	counters() (map[string]Counter, error)
 }
@@ -59,7 +61,7 @@ type op struct {
 	set   setSpec    // addSet; for elements only keyLen counts
 	hook  *hookSpec  // addChain: nil = a chain that others jump to
 	rule  []expr.Any // addRule
-	elems []element  // addElements, deleteElements: at most maxElements
+	elems []element  // addElements, deleteElements: at most maxElements, in a map at most maxVerdicts
 	kind  uint32     // deleteObject: NFT_OBJECT_*
 }
 
@@ -68,30 +70,49 @@ type op struct {
 // silence: 1000 stays below 64 kB.
 const maxElements = 1000
 
+// maxVerdicts is the same for maps, whose elements also name a chain of at most
+// 32 bytes.
+const maxVerdicts = 400
+
 // setSpec describes a set.
 type setSpec struct {
-	keyType  uint32 // nft's number of the data type: it is what `nft list` goes by
-	keyLen   int    // bytes: 4, 16, or 2 for ports
-	timeout  bool   // elements may carry a timeout: a hash set
-	interval bool   // elements are the starts and ends of ranges
-	unnamed  bool   // found only: it belongs to a rule and goes with it
+	keyType  uint32        // nft's number of the data type: it is what `nft list` goes by
+	keyLen   int           // bytes: 4, 16, or 2 for ports; the parts of a concatenation fill 4 bytes each, or a multiple
+	timeout  bool          // elements may carry a timeout: a hash set
+	interval bool          // elements are the starts and ends of ranges
+	unnamed  bool          // found only: it belongs to a rule and goes with it
+	verdicts bool          // a map: each element says which chain a packet goes to
+	dynamic  bool          // rules add elements to it
+	size     uint32        // most elements; 0 = no bound. A dynamic set needs one
+	lasts    time.Duration // what an element without a life of its own gets, whole milliseconds; 0 = it stays
+}
+
+// concatType is nft's number of the data type of a concatenation: six bits a part.
+func concatType(types ...uint32) (t uint32) {
+	for _, x := range types {
+		t = t<<6 | x
+	}
+	return t
 }
 
 // nft's numbers of data types (include/datatype.h of nftables).
 const (
-	typeIPv4 = 7
-	typeIPv6 = 8
-	typePort = 13
+	typeIPv4  = 7
+	typeIPv6  = 8
+	typeProto = 12
+	typePort  = 13
 )
 
-// hookSpec says where a base chain sits. Family inet, hook prerouting, type
-// filter and policy accept are understood.
+// hookSpec says where a base chain sits. Family inet, type filter and policy
+// accept are understood.
 type hookSpec struct {
+	hook     uint32 // NF_INET_*
 	priority int32
 }
 
 // key is an address in network byte order; IPv4 fills the first four bytes,
-// ports the first two.
+// ports the first two. Protocol and port together are the protocol in the first
+// byte and the port in the fifth and sixth.
 type key [16]byte
 
 func keyOf(a netip.Addr) (k key) {
@@ -111,6 +132,7 @@ type element struct {
 	key  key
 	end  bool          // in an interval set: the first key behind a range
 	life time.Duration // what is left of it; 0 = it stays. Whole milliseconds, rounded up
+	goes string        // in a map to verdicts: the chain that a packet goes to; written only, never read back
 }
 
 // contents is what a table consists of.
@@ -130,7 +152,7 @@ type foundSet struct {
 }
 
 type foundChain struct {
-	hook *hookSpec // set only where the chain is as this package makes it: prerouting, filter, accept
+	hook *hookSpec // set only where the chain is as this package makes them: filter, accept
 	base bool      // it has a hook, of any kind
 	uses int       // rules in it, and jumps to it
 }

@@ -27,6 +27,7 @@ func (f *Firewall) Load(wants iter.Seq[Want], never, allow []netip.Prefix) error
 	}
 	seen, err := f.kernel.inspect()
 	if err == nil {
+		f.lists.adopt(seen)
 		err = f.adopt(seen)
 	}
 	if err != nil {

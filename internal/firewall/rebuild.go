@@ -19,6 +19,11 @@ func (f *Firewall) rebuild() error {
 			err = f.rebuildOnce()
 		}
 	}
+	if f.traps.active() && notSupported(err) {
+		f.log.Warn("this kernel cannot hold scanners by itself; going on without traps", "err", err)
+		f.traps.refuse(err)
+		err = f.rebuildOnce()
+	}
 	if f.reject && notSupported(err) {
 		f.log.Warn("this kernel cannot answer what it drops so early; dropping in silence", "err", err)
 		f.reject = false
@@ -37,11 +42,11 @@ func (f *Firewall) rebuildOnce() error {
 	}
 	f.covered = seen.revision
 	f.serial = max(f.serial, seen.lastNumber()) + 1
-	g := &generation{number: f.serial, reject: f.reject, scopes: map[int]*scope{}, sets: map[string]setSpec{}}
+	g := newGeneration(f.serial, f.reject, f.parts)
 	ops := []op{{verb: addTable}}
-	for i, b := range baseChains {
-		if !seen.has(foundObject{b.name, unix.NFT_OBJECT_COUNTER}) {
-			ops = append(ops, op{verb: addCounter, name: b.name})
+	for i, name := range baseCounters {
+		if !seen.has(foundObject{name, unix.NFT_OBJECT_COUNTER}) {
+			ops = append(ops, op{verb: addCounter, name: name})
 			f.drops[i].restart()
 		}
 	}
@@ -52,6 +57,11 @@ func (f *Firewall) rebuildOnce() error {
 	for _, c := range f.want.sorted() {
 		ops = append(ops, g.newClass(c, f.want.scopes[c.scope])...)
 	}
+	g.there = thingsOf(seen)
+	for _, p := range f.parts {
+		ops = append(ops, g.partly(p, g.number)...)
+	}
+	g.there = things{}
 	if err := f.commitParts(ops); err != nil {
 		return err
 	}
@@ -171,7 +181,7 @@ func (f *Firewall) verify(set string, total int, want iter.Seq2[key, time.Durati
 // one transaction. The order is what nf_tables wants: first rules, then what
 // they refer to.
 func (f *Firewall) swap(g *generation, seen *contents) error {
-	var clean, chains []op
+	var clean []op
 	for name := range seen.chains {
 		clean = append(clean, op{verb: emptyChain, name: name})
 	}
@@ -181,24 +191,24 @@ func (f *Firewall) swap(g *generation, seen *contents) error {
 		}
 	}
 	for name, c := range seen.chains {
-		if !c.isBase(name) {
+		switch {
+		case c.isBase(name):
+			g.bases[name] = true
+		case g.partChains[name] && !c.base:
+			// filled anew
+		default:
 			clean = append(clean, op{verb: deleteChain, name: name})
 		}
 	}
 	for _, o := range seen.objects {
-		if !isCounter(o) {
+		if !g.isCounter(o) {
 			clean = append(clean, op{verb: deleteObject, name: o.name, kind: o.kind})
 		}
 	}
 	for _, name := range seen.flowtables {
 		clean = append(clean, op{verb: deleteFlowtable, name: name})
 	}
-	for _, b := range baseChains {
-		if !seen.chains[b.name].isBase(b.name) {
-			chains = append(chains, op{verb: addChain, name: b.name, hook: &hookSpec{b.priority}})
-		}
-	}
-	return f.kernel.commit(slices.Concat(clean, chains, g.rules(nil)))
+	return f.kernel.commit(slices.Concat(clean, g.rules(nil)))
 }
 
 // isBase reports whether a chain of this name is one of the base chains, and as
@@ -206,14 +216,15 @@ func (f *Firewall) swap(g *generation, seen *contents) error {
 func (c foundChain) isBase(name string) bool {
 	for _, b := range baseChains {
 		if b.name == name {
-			return c.hook != nil && *c.hook == hookSpec{b.priority}
+			return c.hook != nil && *c.hook == b.hookSpec
 		}
 	}
 	return false
 }
 
-func isCounter(o foundObject) bool {
-	return o.kind == unix.NFT_OBJECT_COUNTER && slices.ContainsFunc(baseChains[:], func(b baseChain) bool { return b.name == o.name })
+// isCounter reports whether an object is a counter of this generation.
+func (g *generation) isCounter(o foundObject) bool {
+	return o.kind == unix.NFT_OBJECT_COUNTER && (slices.Contains(baseCounters[:], o.name) || g.counters[o.name])
 }
 
 // has reports whether the table has this object.

@@ -7,11 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The base chains, which all generations share; and the counters of what each
-// of them drops, which bear the same names.
+// The base chains, which all generations share. The first two are always there,
+// the others while a part has rules in them.
 const (
-	chainBan   = "ban"
-	chainDoubt = "doubt"
+	chainBan        = "ban"
+	chainDoubt      = "doubt"
+	chainOutgoing   = "outgoing"    // what this machine itself sends
+	chainAnswersOut = "answers-out" // everything that leaves, as the other end will see it
+	chainArrivals   = "arrivals"    // everything for this machine itself, before anybody's filter
+	chainAnswersIn  = "answers-in"  // everything for this machine itself, as its programs will see it
 
 	// priorityBan is that of the raw table: before connection tracking (-200)
 	// and behind defragmentation (-400), which the rules of chainDoubt turn on.
@@ -19,14 +23,28 @@ const (
 	// priorityDoubt lies between connection tracking (-200) and destination
 	// NAT (-100): ports are those that the sender meant.
 	priorityDoubt = -150
+	// priorityAnswers is behind all address translation (100 is that of source
+	// NAT): answers bear the ports again that the question was sent to.
+	priorityAnswers = 150
 )
 
 type baseChain struct {
-	name     string
-	priority int32
+	name string
+	hookSpec
+	always bool
 }
 
-var baseChains = [...]baseChain{{chainBan, priorityBan}, {chainDoubt, priorityDoubt}}
+var baseChains = [...]baseChain{
+	{chainBan, hookSpec{unix.NF_INET_PRE_ROUTING, priorityBan}, true},
+	{chainDoubt, hookSpec{unix.NF_INET_PRE_ROUTING, priorityDoubt}, true},
+	{chainOutgoing, hookSpec{unix.NF_INET_LOCAL_OUT, priorityDoubt}, false},
+	{chainAnswersOut, hookSpec{unix.NF_INET_POST_ROUTING, priorityAnswers}, false},
+	{chainArrivals, hookSpec{unix.NF_INET_LOCAL_IN, priorityDoubt}, false},
+	{chainAnswersIn, hookSpec{unix.NF_INET_LOCAL_IN, priorityAnswers}, false},
+}
+
+// baseCounters count what the chains of these names drop by bans.
+var baseCounters = [...]string{chainBan, chainDoubt}
 
 // The sets of who is exempt, one for each family.
 var exemptSets = [...]struct {
@@ -44,18 +62,48 @@ const (
 )
 
 // rules returns the operations that replace all rules of the base chains by
-// this generation's and fill those of its own chains that are not in made.
+// this generation's and fill those of its own chains that are not in made. Base
+// chains come and go with their rules.
 func (g *generation) rules(made map[string]bool) []op {
-	ops := g.allRules()
-	g.uses = tally(ops)
-	return slices.DeleteFunc(ops, func(o op) bool { return made[o.name] })
+	all := g.allRules()
+	g.uses = tally(all)
+	var head, tail []op
+	for _, b := range baseChains {
+		need := b.always || g.uses[b.name] > 0
+		switch {
+		case need && !g.bases[b.name]:
+			head = append(head, op{verb: addChain, name: b.name, hook: &b.hookSpec})
+		case g.bases[b.name]:
+			head = append(head, op{verb: emptyChain, name: b.name})
+		}
+		if !need && g.bases[b.name] {
+			tail = append(tail, op{verb: deleteChain, name: b.name})
+		}
+		g.bases[b.name] = need
+	}
+	all = slices.DeleteFunc(all, func(o op) bool { return made[o.name] })
+	return concat(head, all, tail)
 }
 
 // allRules is a flat table of rules, in the order in which packets meet them.
 func (g *generation) allRules() []op {
-	ops := []op{{verb: emptyChain, name: chainBan}, {verb: emptyChain, name: chainDoubt}}
+	b := book{exits: map[string]exit{}}
+	for _, p := range g.parts {
+		p.rules(g, &b)
+	}
+	ops := b.own
 	add := func(chain string, parts ...[]expr.Any) {
 		ops = append(ops, op{verb: addRule, name: chain, rule: join(parts...)})
+	}
+	at := func(chain string, p spot) {
+		for _, r := range b.places[p] {
+			add(chain, r)
+		}
+	}
+	end := func(chain string) {
+		if to := b.exits[chain].all; to != "" {
+			add(chain, goTo(to))
+		}
 	}
 	for _, s := range g.ported() {
 		name := numbered(s.chain(), g.number)
@@ -70,10 +118,10 @@ func (g *generation) allRules() []op {
 	add(chainBan, packetTooBig(), verdict(expr.VerdictAccept))
 	add(chainBan, fragmentationNeeded(), verdict(expr.VerdictAccept))
 	add(chainDoubt, loopback(), verdict(expr.VerdictAccept))
-	for _, x := range exemptSets {
-		for _, chain := range []string{chainBan, chainDoubt} {
-			add(chain, source(x.v6, -1), lookup(numbered(x.name, g.exempt)), verdict(expr.VerdictAccept))
-		}
+	for i, x := range exemptSets {
+		exempt := join(source(x.v6, -1), lookup(numbered(x.name, g.exempt)))
+		add(chainBan, exempt, verdict(expr.VerdictAccept))
+		add(chainDoubt, exempt, b.exits[chainDoubt].leave(i < 2))
 	}
 	each := func(want func(*scope) bool, rule func(c *class, set string)) {
 		for _, fresh := range []bool{true, false} {
@@ -87,11 +135,18 @@ func (g *generation) allRules() []op {
 	each(func(s *scope) bool { return s.number == 0 }, func(c *class, set string) {
 		add(chainBan, source(c.v6, c.bits), lookup(set), g.cut(chainBan, false))
 	})
+	at(chainBan, placeLists)
 	each(func(s *scope) bool { return !s.ports.IsEmpty() && !s.newOnly }, func(c *class, set string) {
 		add(chainDoubt, source(c.v6, c.bits), lookup(set), jump(numbered(g.scopes[c.scope].chain(), g.number)))
 	})
-	add(chainDoubt, ctState(expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), verdict(expr.VerdictAccept))
-	add(chainDoubt, ctState(expr.CtStateBitNEW), midStream(), verdict(expr.VerdictAccept))
+	at(chainDoubt, placeLive)
+	add(chainDoubt, ctState(expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), b.exits[chainDoubt].leave(false))
+	at(chainDoubt, placeProbes)
+	add(chainDoubt, ctState(expr.CtStateBitNEW), midStream(), b.exits[chainDoubt].leave(false))
+	for _, r := range b.pass {
+		add(chainDoubt, r, b.exits[chainDoubt].leave(false))
+	}
+	at(chainDoubt, placeHolds)
 	each(func(s *scope) bool { return s.newOnly }, func(c *class, set string) {
 		end := g.cut(chainDoubt, true)
 		if s := g.scopes[c.scope]; !s.ports.IsEmpty() {
@@ -99,6 +154,33 @@ func (g *generation) allRules() []op {
 		}
 		add(chainDoubt, ctState(expr.CtStateBitNEW), source(c.v6, c.bits), lookup(set), end)
 	})
+	at(chainDoubt, placeTraps)
+	at(chainDoubt, placeThresholds)
+	end(chainDoubt)
+	if b.exits[chainOutgoing] != (exit{}) || len(b.places[placeOut]) > 0 {
+		add(chainOutgoing, loopbackOut(), verdict(expr.VerdictAccept))
+		add(chainOutgoing, neighbourDiscovery(), verdict(expr.VerdictAccept))
+		for i, x := range exemptSets {
+			add(chainOutgoing, destination(x.v6), lookup(numbered(x.name, g.exempt)), b.exits[chainOutgoing].leave(i < 2))
+		}
+		at(chainOutgoing, placeOut)
+		end(chainOutgoing)
+	}
+	if len(b.places[placeAnswersOut]) > 0 {
+		add(chainAnswersOut, loopbackOut(), verdict(expr.VerdictAccept))
+		at(chainAnswersOut, placeAnswersOut)
+	}
+	if len(b.places[placeArrivals]) > 0 {
+		add(chainArrivals, loopback(), verdict(expr.VerdictAccept))
+		for _, x := range exemptSets {
+			add(chainArrivals, source(x.v6, -1), lookup(numbered(x.name, g.exempt)), verdict(expr.VerdictAccept))
+		}
+		at(chainArrivals, placeArrivals)
+	}
+	if len(b.places[placeAnswersIn]) > 0 {
+		add(chainAnswersIn, loopback(), verdict(expr.VerdictAccept))
+		at(chainAnswersIn, placeAnswersIn)
+	}
 	if g.reject {
 		name := numbered(chainReject, g.number)
 		add(name, l4proto(unix.IPPROTO_TCP), limit(), reject(unix.NFT_REJECT_TCP_RST, 0))

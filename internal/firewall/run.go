@@ -20,8 +20,11 @@ func (f *Firewall) Run(ctx context.Context) error {
 	k := keeper{f: f}
 	// Neither channel has room: a reader that waits is what the queue of the
 	// kernel is for.
-	events, failed := make(chan foreign), make(chan error, 2)
+	events, failed := make(chan foreign), make(chan error, 3)
 	opened := make(chan bool)
+	if f.kernel != nil {
+		wg.Go(func() { failed <- f.relist(ctx) })
+	}
 	if f.monitor != nil {
 		wg.Go(func() { failed <- f.listen(ctx, events) })
 		if f.config.OpenFile != "" {
@@ -76,6 +79,7 @@ func (f *Firewall) listen(ctx context.Context, out chan<- foreign) error {
 type keeper struct {
 	f         *Firewall
 	deletions []time.Time   // foreign ones, within handsOffWindow
+	counted   uint32        // revision up to which deletions are counted already
 	buildAt   time.Time     // when to build anew; zero = no need
 	heals     bool          // building anew undoes a foreign change
 	retry     time.Duration // the last wait after a refusal
@@ -107,13 +111,17 @@ func (k *keeper) noticed(e foreign) {
 	now := f.now()
 	switch {
 	case e.lost, e.first:
-		if f.fault == nil && !f.intact(e.lost) {
-			k.heal(now)
+		if f.fault != nil || f.intact(e.lost) {
+			return
 		}
+		// Somebody deleted something before we listened, or unheard.
+		if k.deleted(now) {
+			return
+		}
+		k.heal(now)
+		k.counted = f.covered // news of the same deletion may still arrive
 	case e.deleted:
-		k.deletions = slices.DeleteFunc(append(k.deletions, now), func(t time.Time) bool { return now.Sub(t) >= handsOffWindow })
-		if len(k.deletions) >= handsOffCount {
-			k.letGo(now)
+		if int32(e.revision-k.counted) > 0 && k.deleted(now) {
 			return
 		}
 		if int32(e.revision-f.covered) > 0 { // else a rebuild has already undone it
@@ -122,6 +130,16 @@ func (k *keeper) noticed(e foreign) {
 	case int32(e.revision-f.covered) > 0:
 		k.heal(later(now, k.undone.Add(tamperPause)))
 	}
+}
+
+// deleted counts a foreign deletion and reports whether it was one too many.
+func (k *keeper) deleted(now time.Time) bool {
+	k.deletions = slices.DeleteFunc(append(k.deletions, now), func(t time.Time) bool { return now.Sub(t) >= handsOffWindow })
+	if len(k.deletions) < handsOffCount {
+		return false
+	}
+	k.letGo(now)
+	return true
 }
 
 func later(a, b time.Time) time.Time {
@@ -248,12 +266,18 @@ func (f *Firewall) intact(strict bool) bool {
 		}
 	}
 	for _, b := range baseChains {
-		if !seen.chains[b.name].isBase(b.name) {
+		if c, ok := seen.chains[b.name]; ok != f.gen.bases[b.name] || ok && !c.isBase(b.name) {
 			return false
 		}
 	}
 	for name, uses := range f.gen.uses {
-		if seen.chains[name].uses != uses {
+		// The elements of maps count as uses of a part's chains, too.
+		if have := seen.chains[name].uses; have < uses || have > uses && !f.gen.partChains[name] {
+			return false
+		}
+	}
+	for _, p := range f.parts {
+		if !p.whole(seen) {
 			return false
 		}
 	}

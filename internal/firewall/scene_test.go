@@ -119,7 +119,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 func (s *scene) dropped() uint64 {
 	d := s.Drops()
-	return d.Ban.Packets + d.Doubt.Packets
+	return d.Ban.Packets + d.Doubt.Packets + d.Ports.Packets + d.Lists.Packets
 }
 
 // passes sends what `how` says from an address to the gate and reports whether

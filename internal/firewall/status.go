@@ -55,6 +55,8 @@ func (c Counter) plus(d Counter) Counter { return Counter{c.Packets + d.Packets,
 type Drops struct {
 	Ban   Counter `json:"ban"`   // everything from banned subjects
 	Doubt Counter `json:"doubt"` // bans of single ports and of new connections
+	Ports Counter `json:"ports"` // closed ports, whoever asked
+	Lists Counter `json:"lists"` // everything from, and to, what is on a list
 }
 
 // SetStatus is one set of bans.
@@ -69,13 +71,15 @@ type SetStatus struct {
 // Status is the state of the firewall at one moment.
 type Status struct {
 	Health
-	Table      string      `json:"table"`
-	Generation uint32      `json:"generation"` // counts complete loads; 0 = none
-	Sets       []SetStatus `json:"sets,omitempty"`
-	Drops      Drops       `json:"drops"`
-	Heals      int         `json:"heals"`              // how often a foreign change was undone
-	LastHeal   time.Time   `json:"last_heal,omitzero"` //
-	HandsOff   time.Time   `json:"hands_off_until,omitzero"`
+	Table      string       `json:"table"`
+	Generation uint32       `json:"generation"` // counts complete loads; 0 = none
+	Sets       []SetStatus  `json:"sets,omitempty"`
+	Ports      PortStatus   `json:"ports"`
+	Lists      []ListStatus `json:"lists,omitempty"`
+	Drops      Drops        `json:"drops"`
+	Heals      int          `json:"heals"`              // how often a foreign change was undone
+	LastHeal   time.Time    `json:"last_heal,omitzero"` //
+	HandsOff   time.Time    `json:"hands_off_until,omitzero"`
 }
 
 // Status returns the state. It reads two counters from the kernel and lists
@@ -83,10 +87,11 @@ type Status struct {
 func (f *Firewall) Status() Status {
 	f.mu.Lock()
 	defer f.unlock()
-	st := Status{Health: f.health, Table: f.config.Table, Drops: f.readDrops(), Heals: f.heals, LastHeal: f.lastHeal, HandsOff: f.handsOff}
+	st := Status{Health: f.health, Table: f.config.Table, Ports: f.gates.status(), Drops: f.readDrops(), Heals: f.heals, LastHeal: f.lastHeal, HandsOff: f.handsOff}
 	if f.gen != nil {
 		st.Generation = f.gen.number
 	}
+	st.Lists = f.listStatus()
 	for _, c := range f.want.sorted() {
 		s := SetStatus{Name: c.name, Bits: c.bits, Scope: f.want.scopes[c.scope].gate(), Bans: len(c.lasting), Uncommitted: len(c.fresh)}
 		for k := range c.fresh {
@@ -108,14 +113,24 @@ func (f *Firewall) Drops() Drops {
 }
 
 func (f *Firewall) readDrops() Drops {
-	if f.writable() {
-		if now, err := f.kernel.counters(); err == nil {
-			for i, b := range baseChains {
-				f.drops[i].read(now[b.name])
-			}
-		}
+	f.readParts()
+	return Drops{Ban: f.drops[0].total(), Doubt: f.drops[1].total(), Ports: f.gates.sum.total(), Lists: f.lists.sum.total()}
+}
+
+// readParts takes in all counters of the table.
+func (f *Firewall) readParts() {
+	if !f.writable() {
+		return
 	}
-	return Drops{f.drops[0].total(), f.drops[1].total()}
+	now, err := f.kernel.counters()
+	if err != nil {
+		return
+	}
+	for i, name := range baseCounters {
+		f.drops[i].read(now[name])
+	}
+	f.lists.read(now)
+	f.gates.read(now)
 }
 
 // odometer adds up a counter that may start again.

@@ -175,11 +175,28 @@ func (e *encoder) setSpec(o *op, id uint32) {
 	if o.set.interval {
 		flags |= unix.NFT_SET_INTERVAL
 	}
+	if o.set.verdicts {
+		flags |= unix.NFT_SET_MAP
+	}
+	if o.set.dynamic {
+		flags |= unix.NFT_SET_EVAL
+	}
 	e.str(unix.NFTA_SET_NAME, o.name)
 	e.u32(unix.NFTA_SET_FLAGS, flags)
 	e.u32(unix.NFTA_SET_KEY_TYPE, o.set.keyType)
 	e.u32(unix.NFTA_SET_KEY_LEN, uint32(o.set.keyLen))
 	e.u32(unix.NFTA_SET_ID, id)
+	if o.set.verdicts {
+		e.u32(unix.NFTA_SET_DATA_TYPE, unix.NFT_DATA_VERDICT)
+	}
+	if o.set.size > 0 {
+		n := e.nest(unix.NFTA_SET_DESC)
+		e.u32(unix.NFTA_SET_DESC_SIZE, o.set.size)
+		e.close(n)
+	}
+	if o.set.lasts > 0 {
+		e.u64(unix.NFTA_SET_TIMEOUT, uint64(o.set.lasts/time.Millisecond))
+	}
 	// User data that nft reads back: the byte order of keys (2 = big endian),
 	// without which it prints addresses and ports the wrong way round.
 	e.bytes(unix.NFTA_SET_USERDATA, binary.NativeEndian.AppendUint32([]byte{0, 4}, 2))
@@ -191,7 +208,7 @@ func (e *encoder) chainSpec(o *op) {
 		return
 	}
 	n := e.nest(unix.NFTA_CHAIN_HOOK)
-	e.u32(unix.NFTA_HOOK_HOOKNUM, unix.NF_INET_PRE_ROUTING)
+	e.u32(unix.NFTA_HOOK_HOOKNUM, o.hook.hook)
 	e.u32(unix.NFTA_HOOK_PRIORITY, uint32(o.hook.priority))
 	e.close(n)
 	e.u32(unix.NFTA_CHAIN_POLICY, policyAccept)
@@ -216,6 +233,17 @@ func (e *encoder) rule(exprs []expr.Any) {
 	e.close(list)
 }
 
+// verdict writes the data of a map's element: go to a chain.
+func (e *encoder) verdict(chain string) {
+	data := e.nest(unix.NFTA_SET_ELEM_DATA)
+	v := e.nest(unix.NFTA_DATA_VERDICT)
+	code := int32(unix.NFT_GOTO)
+	e.u32(unix.NFTA_VERDICT_CODE, uint32(code))
+	e.str(unix.NFTA_VERDICT_CHAIN, chain)
+	e.close(v)
+	e.close(data)
+}
+
 func (e *encoder) elements(o *op) {
 	e.str(unix.NFTA_SET_ELEM_LIST_SET, o.name)
 	list := e.nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS)
@@ -227,6 +255,9 @@ func (e *encoder) elements(o *op) {
 		e.close(k)
 		if x.end {
 			e.u32(unix.NFTA_SET_ELEM_FLAGS, unix.NFT_SET_ELEM_INTERVAL_END)
+		}
+		if o.verb == addElements && x.goes != "" {
+			e.verdict(x.goes)
 		}
 		if o.verb == addElements && x.life > 0 {
 			// The expiration is said too, so that adding an element again

@@ -92,7 +92,7 @@ type Finding struct {
 type Scope struct {
 	Ports     Ports     `json:"ports,omitzero"`     // empty = all
 	Direction Direction `json:"direction,omitzero"` // DirectionNone and In = what the subject sends
-	New       bool      `json:"new,omitempty"`      // only new connections: live ones go on
+	New       bool      `json:"new,omitempty"`      // only new connections: live ones go on. Of an opening: so they do when it ends
 	// HTTP says that only requests to a web server are meant: the subject is behind
 	// a proxy, so the kernel cannot tell its packets from those of others.
 	HTTP bool         `json:"http,omitempty"`
@@ -109,7 +109,7 @@ type Decision struct {
 	Subject Subject   `json:"subject"`         // on whom
 	Scope   Scope     `json:"scope,omitzero"`  // on which part of it
 	Rule    string    `json:"rule"`            // the watch, or who asked: "command"
-	Topic   string    `json:"topic,omitempty"` // of a Tell: the kind of happening, `panel.alarm`; see Kind
+	Topic   string    `json:"topic,omitempty"` // of a Tell: the kind of happening, `panel.alarm`; see Kind. Of ports: the service that was named
 	Origin  Origin    `json:"origin"`          // of the event that led to it; the zero Origin for what time alone did
 	Offence int       `json:"offence,omitempty"`
 	Why     string    `json:"why"` // a sentence in plain words, made where the decision is made

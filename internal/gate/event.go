@@ -62,9 +62,10 @@ const (
 	ClassInfo          // context only: never counts
 	ClassAsk           // a wish of a person, a file or a schedule: Ask is set
 	ClassTell          // something that happened and is to be recorded and told: Line is a sentence about it, Pattern the kind of happening
+	ClassHeld          // a failure for which the kernel has shut the subject out for a while by itself: a finding at once, with all that was counted before
 )
 
-var classNames = [...]string{"", "failure", "hint", "key", "success", "info", "ask", "tell"}
+var classNames = [...]string{"", "failure", "hint", "key", "success", "info", "ask", "tell", "held"}
 
 // String returns the class in one lower-case word; "" for ClassNone.
 func (c Class) String() string {
@@ -89,7 +90,9 @@ func (c *Class) UnmarshalText(b []byte) error {
 }
 
 // Counts reports whether events of this class can make a finding by number.
-func (c Class) Counts() bool { return c == ClassFailure || c == ClassHint || c == ClassKey }
+func (c Class) Counts() bool {
+	return c == ClassFailure || c == ClassHint || c == ClassKey || c == ClassHeld
+}
 
 // Origin is where an observation was made, exactly enough that reading the
 // source again gives the same value. With rule and subject it identifies a
@@ -130,7 +133,7 @@ type Event struct {
 type Detail struct {
 	User    string `json:"user,omitempty"`    // account that was tried, at most 128 bytes
 	Session uint64 `json:"session,omitempty"` // joins the events of one session of the rule; 0 = none
-	Via     string `json:"via,omitempty"`     // host name in a stream of many hosts, at most 64 bytes
+	Via     string `json:"via,omitempty"`     // host name in a stream of many hosts, or which address of ours a probe was sent to; at most 64 bytes
 	Proxied bool   `json:"proxied,omitempty"` // a trusted proxy says that the subject is its client: the kernel never sees packets of it
 	Proto   Proto  `json:"proto,omitempty"`   // transport protocol of Port
 	Port    uint16 `json:"port,omitempty"`    // port of this machine that was tried; 0 = none in particular
@@ -152,12 +155,16 @@ type Ask struct {
 	Verdict Verdict       `json:"verdict"`          // what is wished
 	For     time.Duration `json:"for,omitempty"`    // how long; 0 = the default of the verdict
 	Ports   Ports         `json:"ports,omitzero"`   // scope; empty = all
-	Name    string        `json:"name,omitempty"`   // for Allow and Disallow: the host name that is meant, if any
+	Name    string        `json:"name,omitempty"`   // for Allow and Disallow: the host name that is meant, if any; for Close and Open: the service that is named
 	Reason  string        `json:"reason,omitempty"` // in the asker's words, at most 512 bytes
 	By      string        `json:"by,omitempty"`     // who asked: "root", "uid 1000", "schedule night"
 	All     bool          `json:"all,omitempty"`    // for Release: every ban
 	From    netip.Prefix  `json:"from,omitzero"`    // for Close and Open: only for what comes from there; zero = from anywhere
 	To      netip.Prefix  `json:"to,omitzero"`      // for Close and Open: only for what goes there; zero = to anywhere
+	Cut     bool          `json:"cut,omitempty"`    // for Open: when it ends, live connections end too
+	Peer    netip.Addr    `json:"peer,omitzero"`    // for Close, Open and Release of ports: where the asker is logged in from; zero = at the machine, or unknown
+	Sure    bool          `json:"sure,omitempty"`   // the asker knows that it cuts their own session
+	List    *ListNews     `json:"list,omitempty"`   // for Ban and Allow of a list: what it is now
 }
 
 // Answer is what became of one Ask.
@@ -168,4 +175,5 @@ type Answer struct {
 	Refused string    `json:"refused,omitempty"` // why not, a sentence; "" = granted
 	Hint    string    `json:"hint,omitempty"`    // what to do instead
 	Note    string    `json:"note,omitempty"`    // what else the asker should know
+	Confirm time.Time `json:"confirm,omitzero"`  // it is taken back at this time unless the asker confirms it; zero = it stands
 }

@@ -171,6 +171,9 @@ func PortsOf(ranges ...PortRange) Ports {
 		}
 		out = append(out, r)
 	}
+	if len(out) == 0 {
+		return Ports{} // one form of the empty set
+	}
 	return Ports{ranges: out}
 }
 

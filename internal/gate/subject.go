@@ -142,8 +142,13 @@ func IsName(s string) bool {
 // ErrNotSubject is what ParseSubject's errors wrap.
 var ErrNotSubject = errors.New("not an address, a prefix or another subject")
 
-// maxSubject bounds the text that ParseSubject looks at, in bytes.
-const maxSubject = 512
+// maxSubject bounds the text that ParseSubject looks at, in bytes; maxPorts that
+// of a set of ports: so much has any set that ParsePorts makes, with 8192 ranges
+// of 12 bytes.
+const (
+	maxSubject = 512
+	maxPorts   = 128 << 10
+)
 
 // ParseSubject reads the text form of a subject: an address, a prefix (host
 // bits are masked away), or `port:`, `list:`, `partition:` or `zone:` and a
@@ -155,7 +160,7 @@ func ParseSubject(s string) (Subject, error) {
 	if s == "" {
 		return bad("it is empty")
 	}
-	if len(s) > maxSubject {
+	if len(s) > maxPorts || len(s) > maxSubject && !strings.HasPrefix(s, "port:") {
 		return bad("it is too long")
 	}
 	if scheme, rest, ok := strings.Cut(s, ":"); ok {

@@ -35,6 +35,28 @@ func (l *Ledger) Left() iter.Seq2[Live, error] {
 	return l.live(func(bool) bool { return true })
 }
 
+// PortsLeft returns, oldest first, all that was said about ports and still
+// counts: what holds is told by it in its order. Left has it, too, among
+// everything else.
+func (l *Ledger) PortsLeft() (out []Live, err error) {
+	var u unpacker
+	err = l.read(&l.query, func(c *conn) error {
+		out = nil
+		return c.each("SELECT seq, boot=?, body FROM live WHERE what>=? AND what<? ORDER BY seq", func(v []driver.Value) bool {
+			var r Live
+			if r.unpack(&u, v, 1) {
+				r.FromThisBoot = r.FromThisBoot && l.boot != 0
+				out = append(out, r)
+			}
+			return true
+		}, l.boot, []byte{byte(doorPorts)}, []byte{byte(doorPorts) + 1})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read what was said about ports from %s: %w", l.path, err)
+	}
+	return out, nil
+}
+
 // live returns what lasts, what is over, or both.
 func (l *Ledger) live(want func(over bool) bool) iter.Seq2[Live, error] {
 	return func(yield func(Live, error) bool) {

@@ -108,21 +108,56 @@ type door byte
 const (
 	doorNone  door = 0
 	doorBan   door = 1 // Ban, Release
-	doorPorts door = 2 // Close, Open
+	doorPorts door = 2 // Close, Open, and Release of ports: each lasts, see appendPorts
 	doorAllow door = 3 // Allow, Disallow
 )
 
-// doorOf returns what the verdict switches and whether it puts it into force.
-func doorOf(v gate.Verdict) (d door, on bool) {
-	switch v {
-	case gate.Ban, gate.Release:
-		return doorBan, v == gate.Ban
+// doorOf returns what a decision switches and whether it puts it into force.
+func doorOf(d *gate.Decision) (_ door, on bool) {
+	switch d.Verdict {
+	case gate.Release:
+		if d.Subject.Kind() == gate.KindPort {
+			return doorPorts, true
+		}
+		return doorBan, false
+	case gate.Ban:
+		return doorBan, true
 	case gate.Close, gate.Open:
-		return doorPorts, v == gate.Close
+		return doorPorts, true
 	case gate.Allow, gate.Disallow:
-		return doorAllow, v == gate.Allow
+		return doorAllow, d.Verdict == gate.Allow
 	}
 	return doorNone, false
+}
+
+// appendState appends the key of the state that a decision switches.
+func appendState(b []byte, d *gate.Decision) []byte {
+	door, _ := doorOf(d)
+	if door == doorPorts {
+		return appendPorts(b, d)
+	}
+	return appendWhat(b, door, d.Scope, d.Subject)
+}
+
+// scheduleRule is the rule of decisions that a schedule made.
+const scheduleRule = "schedule"
+
+// appendPorts appends the key of what is said about ports. What holds is told by
+// all that was said, in its order, so each stays: one of the same ports and place
+// takes the place of the one before, where both have no end, or both have one and
+// the same verdict. What schedules say is apart.
+func appendPorts(b []byte, d *gate.Decision) []byte {
+	kind := byte(0)
+	if d.Rule == scheduleRule {
+		kind = 1
+	}
+	if !d.Until.IsZero() {
+		kind |= byte(d.Verdict) << 1
+	}
+	b = append(b, byte(doorPorts), kind)
+	b = appendText(b, prefixText(d.Scope.From))
+	b = appendText(b, prefixText(d.Scope.To))
+	return appendKey(b, d.Subject)
 }
 
 // appendWhat appends the key of the state that a decision switches: the door,

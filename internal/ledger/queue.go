@@ -15,6 +15,9 @@ type Txn struct {
 	Decisions []gate.Decision   // in the order of their numbers
 	Marks     map[string]string // source -> position behind what was read; "" takes the mark away; others stay
 	Windows   []byte            // detect's windows at that point; nil = unchanged
+	// History says that the decisions were over before they came here: they are
+	// recorded, offences among them count, and nothing that is in force changes.
+	History bool
 
 	// Done, if set, is called once on the writer's goroutine, in the order of the
 	// Txns, and must not block. Usually it gets the records, without the decisions
@@ -162,7 +165,7 @@ func (b *backlog) add(items []item) {
 			b.events += proofEvents(&it.Decisions[i])
 		}
 		n := len(b.items)
-		if n == 0 || it.restate != nil || b.items[n-1].restate != nil {
+		if n == 0 || it.restate != nil || b.items[n-1].restate != nil || it.History != b.items[n-1].History {
 			it.Done = nil
 			it.Decisions = slices.Clone(it.Decisions)
 			it.Marks = maps.Clone(it.Marks)

@@ -78,8 +78,7 @@ func (l *Ledger) adopt(r liveRow) error {
 	if err := l.adoptRecord(r.seq, r.body, nil, &r.d); err != nil {
 		return err
 	}
-	door, _ := doorOf(r.d.Verdict)
-	_, err := l.w.c.run(insertLive, r.seq, appendWhat(nil, door, r.d.Scope, r.d.Subject), r.boot, r.body)
+	_, err := l.w.c.run(insertLive, r.seq, appendState(nil, &r.d), r.boot, r.body)
 	return err
 }
 

@@ -96,11 +96,11 @@ func (f *foundLive) readHistory(l *Ledger, c *conn) {
 				return
 			}
 			f.newest = max(f.newest, uint64(seq))
-			door, on := doorOf(d.Verdict)
+			door, on := doorOf(&d)
 			if door == doorNone {
 				return
 			}
-			what := string(appendWhat(nil, door, d.Scope, d.Subject))
+			what := string(appendState(nil, &d))
 			if on {
 				history[what] = liveRow{seq, 0, body, d}
 			} else {
@@ -110,8 +110,7 @@ func (f *foundLive) readHistory(l *Ledger, c *conn) {
 	})
 	now := l.o.Now()
 	for _, r := range f.rows {
-		door, _ := doorOf(r.d.Verdict)
-		delete(history, string(appendWhat(nil, door, r.d.Scope, r.d.Subject)))
+		delete(history, string(appendState(nil, &r.d)))
 	}
 	for _, r := range history {
 		if f.isUnknown(r.seq) && r.d.Life(now) > 0 && !endedByIndex(c, r) {
@@ -123,11 +122,11 @@ func (f *foundLive) readHistory(l *Ledger, c *conn) {
 // endedByIndex reports whether the index knows of a decision that ended r, even
 // if that record cannot be read itself.
 func endedByIndex(c *conn, r liveRow) (ended bool) {
-	door, _ := doorOf(r.d.Verdict)
+	door, _ := doorOf(&r.d)
 	// What can be read counts, so the error does not.
 	_ = c.each("SELECT verdict FROM records INDEXED BY records_subject WHERE subject=? AND seq>?", func(v []driver.Value) bool {
 		verdict, _ := v[0].(int64)
-		d, on := doorOf(gate.Verdict(verdict))
+		d, on := doorOf(&gate.Decision{Verdict: gate.Verdict(verdict), Subject: r.d.Subject})
 		ended = ended || d == door && !on
 		return true
 	}, appendKey(nil, r.d.Subject), r.seq)

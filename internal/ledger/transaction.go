@@ -35,6 +35,8 @@ type transaction struct {
 	kept    state
 	records [][]gate.Record // what became of each item's decisions, for those that want to know
 
+	history bool // of the item at hand
+
 	arena []byte // keys and bodies of the decisions at hand
 }
 
@@ -60,6 +62,7 @@ func (t *transaction) write(items []item) error {
 			t.records[i] = make([]gate.Record, 0, len(it.Decisions))
 			out = &t.records[i]
 		}
+		t.history = it.History
 		if err := t.decisions(it.Decisions, out); err != nil {
 			return err
 		}
@@ -134,7 +137,7 @@ func (t *transaction) many(ds []gate.Decision, out *[]gate.Record) error {
 	} else if err != nil {
 		return err
 	}
-	if n == rows && allOn(ds) {
+	if n == rows && allOn(ds) && !t.history {
 		return t.manyLive(ds, bodies[:], out)
 	}
 	for i := range n {
@@ -193,11 +196,16 @@ func (t *transaction) recorded(d *gate.Decision, body []byte, out *[]gate.Record
 	if out != nil {
 		*out = append(*out, gate.Record{Seq: seq, Decision: *d})
 	}
-	door, on := doorOf(d.Verdict)
-	if door == doorNone {
+	door, on := doorOf(d)
+	if door == doorNone || t.history {
 		return nil
 	}
-	what := appendWhat(nil, door, d.Scope, d.Subject)
+	if door == doorPorts {
+		if err := t.sweepPorts(d.Time.UnixNano()); err != nil {
+			return err
+		}
+	}
+	what := appendState(nil, d)
 	if !on {
 		_, err := t.w.c.run("DELETE FROM live WHERE what=?", what)
 		return err
@@ -206,9 +214,28 @@ func (t *transaction) recorded(d *gate.Decision, body []byte, out *[]gate.Record
 	return err
 }
 
+// sweepPorts takes away what was said about ports for a time that is over.
+func (t *transaction) sweepPorts(now int64) error {
+	var over []int64
+	var u unpacker
+	err := t.w.c.each("SELECT seq, boot, body FROM live WHERE what>=? AND what<?", func(v []driver.Value) bool {
+		var r Live
+		if r.unpack(&u, v, t.boot) && !r.Until.IsZero() && r.Until.UnixNano() <= now {
+			over = append(over, int64(r.Seq))
+		}
+		return true
+	}, []byte{byte(doorPorts)}, []byte{byte(doorPorts) + 1})
+	for _, seq := range over {
+		if err == nil {
+			_, err = t.w.c.run("DELETE FROM live WHERE seq=?", seq)
+		}
+	}
+	return err
+}
+
 func allOn(ds []gate.Decision) bool {
 	for i := range ds {
-		if door, on := doorOf(ds[i].Verdict); door == doorNone || !on {
+		if door, on := doorOf(&ds[i]); door == doorNone || door == doorPorts || !on {
 			return false
 		}
 	}
@@ -224,10 +251,9 @@ func (t *transaction) manyLive(ds []gate.Decision, bodies [][]byte, out *[]gate.
 	}
 	for i := range ds {
 		d := &ds[i]
-		door, _ := doorOf(d.Verdict)
 		args := s.args[i*liveCols:]
 		args[0].Value = int64(t.w.next)
-		args[1].Value = t.cut(func(b []byte) []byte { return appendWhat(b, door, d.Scope, d.Subject) })
+		args[1].Value = t.cut(func(b []byte) []byte { return appendState(b, d) })
 		args[2].Value = t.boot
 		args[3].Value = bodies[i]
 		if out != nil {
@@ -243,8 +269,7 @@ func (t *transaction) manyLive(ds []gate.Decision, bodies [][]byte, out *[]gate.
 func (t *transaction) restate(ds []gate.Decision) error {
 	var u unpacker
 	for i := range ds {
-		door, _ := doorOf(ds[i].Verdict)
-		what := appendWhat(nil, door, ds[i].Scope, ds[i].Subject)
+		what := appendState(nil, &ds[i])
 		var r Live
 		found := false
 		if err := t.w.c.each("SELECT seq, boot, body FROM live WHERE what=?", func(v []driver.Value) bool {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/internal/fail2ban"
 	"gatehouse/internal/gate"
 	"gatehouse/internal/rules"
 )
@@ -22,6 +23,9 @@ type Watch struct {
 	Name string
 	// Rule says what counts in the files.
 	Rule *rules.Rule
+	// Filter is a filter of fail2ban that says it in place of the rule's patterns;
+	// Rule is then the one that stands for it. nil = the rule does.
+	Filter *fail2ban.Installed
 	// Files are absolute paths, or patterns of such: `*`, `?` and `[a-z]` within
 	// a component, as in [path/filepath.Match]. They may name what does not exist
 	// yet. A pattern leaves out hidden files, compressed files and rotated files
@@ -42,6 +46,9 @@ type Watch struct {
 	// Command is a program with its arguments, of which the output counts; it is run
 	// without a shell. Several watches may have the same.
 	Command []string
+	// Proxies are those that speak for others in its lines: see
+	// [rules.SourceOptions]. Their clients' events are Detail.Proxied.
+	Proxies []netip.Prefix
 	// Format takes the place of the rule's where both are syslog or plain;
 	// FormatUnset = as the rule says.
 	Format rules.Format
@@ -127,4 +134,7 @@ type Deps struct {
 	// rules.Hit.Evidence), for which it must answer at once; nil = nobody can tell,
 	// and none of these count.
 	Spoke func(peer netip.AddrPort) bool
+	// Lookup returns the addresses of a host name, which filters of fail2ban may
+	// take for a peer; nil = such names count for nobody.
+	Lookup func(ctx context.Context, name string) ([]netip.Addr, error)
 }

@@ -101,6 +101,7 @@ func (f *feed) read(at spot) []gate.Event {
 		st.Skipped += uint64(skipped)
 		st.Unproven += uint64(doubts + void)
 		st.Odd += uint64(odd)
+		st.filtered(f.lines)
 		st.LastLine = last
 	})
 	return events

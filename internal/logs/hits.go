@@ -36,9 +36,9 @@ type hits struct {
 	astray  bool                     // the last block was nothing but such lines
 	watches map[*rules.Rule][]string // names of the watches that a rule's hits count for
 	ported  map[*rules.Rule]bool     // its lines tell the port of the peer
-	last    time.Time                // of the last line that told its time
-	spoke   func(netip.AddrPort) bool
-	doubts  int // lines that could not be proven, and were not yet told of
+	pace
+	spoke  func(netip.AddrPort) bool
+	doubts int // lines that could not be proven, and were not yet told of
 }
 
 // readers makes lineReaders. Sources with the same rules share one Matcher. Safe
@@ -46,13 +46,14 @@ type hits struct {
 type readers struct {
 	zone     *time.Location
 	spoke    func(netip.AddrPort) bool // see Deps
+	lookups  *lookups
 	mu       sync.Mutex
 	matchers []*rules.Matcher
 }
 
 // open returns the lineReader of a file for these watches.
 func (r *readers) open(ws []Watch) lineReader {
-	return r.with(ws, func(ws []Watch) lineReader {
+	return r.filtered(ws, false, func(ws []Watch) lineReader {
 		h := r.hits(ws, rules.SourceOptions{Format: ws[0].Format})
 		h.bared = true
 		return h
@@ -61,7 +62,7 @@ func (r *readers) open(ws []Watch) lineReader {
 
 // feed returns the lineReader for these watches of a source that is no file.
 func (r *readers) feed(ws []Watch, o rules.SourceOptions) lineReader {
-	return r.with(ws, func(ws []Watch) lineReader {
+	return r.filtered(ws, false, func(ws []Watch) lineReader {
 		o := o
 		o.Format = ws[0].Format
 		return r.hits(ws, o)
@@ -69,30 +70,38 @@ func (r *readers) feed(ws []Watch, o rules.SourceOptions) lineReader {
 }
 
 // with returns one lineReader for all of these watches: where they want the lines
-// in several formats, one made of several.
+// in several formats, or trust several proxies, one made of several.
 func (r *readers) with(ws []Watch, open func([]Watch) lineReader) lineReader {
-	var formats []rules.Format
+	var groups [][]Watch
 	for _, w := range ws {
-		if !slices.Contains(formats, w.Format) {
-			formats = append(formats, w.Format)
+		if i := slices.IndexFunc(groups, func(g []Watch) bool { return g[0].readsAs(w) }); i >= 0 {
+			groups[i] = append(groups[i], w)
+		} else {
+			groups = append(groups, []Watch{w})
 		}
 	}
-	if len(formats) < 2 {
-		if len(ws) == 0 {
-			return several{}
-		}
+	if len(groups) == 1 {
 		return open(ws)
 	}
-	var all several
-	for _, f := range formats {
-		all = append(all, open(slices.DeleteFunc(slices.Clone(ws), func(w Watch) bool { return w.Format != f })))
+	all := several{}
+	for _, g := range groups {
+		all = append(all, open(g))
 	}
 	return all
 }
 
-// hits returns the lineReader for these watches, which want one format.
+// readsAs reports whether both watches want a line read in the same way.
+func (w Watch) readsAs(o Watch) bool {
+	return w.Format == o.Format && slices.Equal(w.Proxies, o.Proxies)
+}
+
+// hits returns the lineReader for these watches, which want one format and trust
+// the same proxies.
 func (r *readers) hits(ws []Watch, o rules.SourceOptions) *hits {
 	o.Zone = r.zone
+	if len(ws) > 0 {
+		o.TrustedProxies = ws[0].Proxies
+	}
 	h := &hits{options: o, watches: map[*rules.Rule][]string{}, ported: map[*rules.Rule]bool{}, spoke: r.spoke}
 	var set []*rules.Rule
 	for _, w := range ws {
@@ -188,7 +197,7 @@ func (h *hits) read(block []byte, at spot) (events []gate.Event, lines, skipped 
 			Subject:  gate.AddrSubject(hit.Addr),
 			Class:    hit.Class,
 			Evidence: hit.Evidence,
-			Detail:   gate.Detail{User: clip(hit.User, maxUser), Session: hit.Session, Via: clip(hit.Host, maxVia)},
+			Detail:   gate.Detail{User: clip(hit.User, maxUser), Session: hit.Session, Via: clip(hit.Host, maxVia), Proxied: hit.Proxy.IsValid()},
 			Line:     string(clip(chomp(hit.Line), gate.MaxLine)),
 		}
 		e.Origin.Offset += int64(hit.Offset)
@@ -263,11 +272,16 @@ func (h *hits) doubted() (n int) {
 	return n
 }
 
+// pace is how far the times have come that the lines of a source tell.
+type pace struct {
+	last time.Time // of the last line that told its time
+}
+
 // time returns when a line was written, by its own word where that is
 // believable: never in the future, and for a line that came just now, not far
 // from now. A line of the past without a time has that of the last one that had
 // one, and at most when its file was last written to.
-func (h *hits) time(said time.Time, at spot) time.Time {
+func (p *pace) time(said time.Time, at spot) time.Time {
 	switch {
 	case at.live && !at.dated:
 		if said.IsZero() || said.After(at.now) || at.now.Sub(said) > believable {
@@ -275,14 +289,14 @@ func (h *hits) time(said time.Time, at spot) time.Time {
 		}
 		return said
 	case said.IsZero():
-		if h.last.IsZero() || at.live {
+		if p.last.IsZero() || at.live {
 			return at.written
 		}
-		return h.last
+		return p.last
 	case said.After(at.now):
 		said = at.now
 	}
-	h.last = said
+	p.last = said
 	return said
 }
 

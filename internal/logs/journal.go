@@ -253,7 +253,7 @@ func (j *journal) prepare(f *unitFeed) {
 			headed = append(headed, w)
 		}
 	}
-	f.lines, f.bare = j.readers.feed(headed, rules.SourceOptions{}), nil
+	f.lines, f.bare = j.readers.entries(headed), nil
 	if len(bare) > 0 {
 		f.bare = j.readers.feed(bare, rules.SourceOptions{Trusted: true})
 	}
@@ -388,7 +388,9 @@ func (r *reading) matches() (all []string) {
 		}
 		for _, w := range f.known.watches {
 			for _, p := range w.Rule.Programs {
-				programs[p] = true
+				if !isPattern(p) { // journalctl compares whole names
+					programs[p] = true
+				}
 			}
 		}
 	}

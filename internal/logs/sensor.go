@@ -48,7 +48,7 @@ func New(c Config, d Deps) *Sensor {
 	s := &Sensor{
 		config: c, times: defaultTiming, caught: make(chan struct{}),
 		sources: map[string]*source{}, pending: map[*source]bool{}, marks: map[string]string{},
-		claims: newClaims(), names: newNames(), readers: readers{zone: c.Zone, spoke: d.Spoke},
+		claims: newClaims(), names: newNames(), readers: readers{zone: c.Zone, spoke: d.Spoke, lookups: newLookups(d.Lookup)},
 	}
 	s.env = env{log: d.Log, now: d.Now, emit: d.Emit, mark: d.Mark, reader: s.readers.open, back: c.Lookback}
 	if s.env.now == nil {

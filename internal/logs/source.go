@@ -71,6 +71,7 @@ type source struct {
 
 	chain   []*follower // the oldest first; only the last may be live
 	lines   lineReader
+	primed  bool      // lines knows what went before
 	mark    string    // of the last batch that was taken, or the one to start from
 	begun   bool      // the mark was applied
 	fresh   bool      // without a mark, what was written before counts too
@@ -151,7 +152,7 @@ func (s *source) renew() (unwanted bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.renewed {
-		s.lines, s.renewed = s.reader(s.watches), false
+		s.lines, s.renewed, s.primed = s.reader(s.watches), false, false
 	}
 	return s.unwanted
 }
@@ -204,6 +205,7 @@ func (s *source) hand(ctx context.Context, f *follower, block []byte, at int64) 
 		if !s.live {
 			p.written = f.written(now)
 		}
+		s.prime(f, at, now)
 		var lines, skipped int
 		b.Events, lines, skipped = s.lines.read(block, p)
 		s.tally(lines, len(b.Events), skipped, p)

@@ -53,6 +53,8 @@ type SourceStatus struct {
 	Skipped  uint64    `json:"skipped"`            // lines that were too long for a rule to look at
 	Unproven uint64    `json:"unproven,omitempty"` // lines without a header that do not count, for nobody could confirm them
 	Odd      uint64    `json:"odd,omitempty"`      // lines that are not of the format that a rule expects: JSON that is not
+	Nameless uint64    `json:"nameless,omitempty"` // failures by a filter of fail2ban that name nobody who can be banned: a host name without addresses, an account
+	GaveUp   uint64    `json:"gave_up,omitempty"`  // expressions of such a filter that took too many steps on a line
 	Refused  uint64    `json:"refused,omitempty"`  // connections and datagrams of senders who may not send, or are too many
 	Lost     uint64    `json:"lost,omitempty"`     // datagrams that the kernel dropped because they came too fast
 	Behind   int64     `json:"behind"`             // bytes not yet read, of which an unfinished line may be part
@@ -65,6 +67,8 @@ func (s SourceStatus) Remarks() string {
 	var all []string
 	for _, t := range []string{s.Why, s.Note, many(s.Skipped, "line was too long", "lines were too long"),
 		many(s.Odd, "line is not of the format expected", "lines are not of the format expected"),
+		many(s.Nameless, "failure names nobody who can be banned", "failures name nobody who can be banned"),
+		many(s.GaveUp, "expression took too long on a line", "expressions took too long on a line"),
 		many(s.Refused, "sender or message was refused", "senders or messages were refused"),
 		many(s.Lost, "message was lost because they came too fast", "messages were lost because they came too fast")} {
 		if t != "" {
@@ -97,6 +101,7 @@ func (s *source) tally(lines, events, skipped int, p spot) {
 		st.Unproven += uint64(doubts)
 		st.Odd += uint64(odd)
 	}
+	st.filtered(s.lines)
 	st.LastLine = p.now
 	if !p.live {
 		st.LastLine = p.written

@@ -58,5 +58,5 @@ var systemFolders = [...]string{"/usr/", "/bin/", "/sbin/", "/lib/", "/libexec/"
 // is all there is where a process ended before its unit was looked up.
 func isProgram(r *rules.Rule, exe string) bool {
 	return slices.ContainsFunc(systemFolders[:], func(f string) bool { return strings.HasPrefix(exe, f) }) &&
-		!strings.Contains(exe, "/../") && slices.Contains(r.Programs, path.Base(exe))
+		!strings.Contains(exe, "/../") && r.Names(path.Base(exe))
 }

@@ -55,6 +55,10 @@ func (p *Policy) ask(ds []gate.Decision, f *gate.Finding, now time.Time, h gate.
 		ds = p.askReleaseAll(ds, w)
 	case w.Verdict == gate.Disallow && w.Name != "" && !f.Subject.IsValid():
 		ds = p.askDisallow(ds, w)
+	case f.Subject.Kind() == gate.KindPort:
+		ds = p.askPorts(ds, w, h)
+	case f.Subject.Kind() == gate.KindList:
+		ds = p.askList(ds, w)
 	case !f.Subject.IsNet():
 		w.refuse("only an address or a prefix can be banned or allowed", "write it as 192.0.2.1 or 2001:db8::/64")
 	case w.Verdict == gate.Ban:

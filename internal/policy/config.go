@@ -14,6 +14,8 @@ type Config struct {
 	Ladder     []time.Duration // for watches without one of their own; default 10m, 1h, 1d, 1w
 	Forget     time.Duration   // an offence longer ago than this no longer counts; default 90d; gate.Forever = never forgotten
 	IPv6Prefix int             // bits of an IPv6 address that are banned together; default 64
+	Services   []Service       // named ports and their resting state
+	Confirm    time.Duration   // until a change that cuts the asker's own session is taken back unconfirmed; default 60s
 	ManualFor  time.Duration   // how long a ban by command lasts that says nothing; default gate.Forever
 	MaxBans    int             // live bans; default 1,000,000 (about 300 bytes each). At the bound the ban that ends first makes room
 	Networks   []Network       // parts of the address space with a ladder of their own; the first that covers a subject counts

@@ -17,7 +17,7 @@ func (p *Policy) judge(ds []gate.Decision, f *gate.Finding, now time.Time, h gat
 	}
 	t := p.aim(f, h)
 	w, network := p.under(p.watch(f.Rule), t.subject)
-	scope := gate.Scope{Ports: w.Ports, New: f.Evidence != gate.Proven}
+	scope := gate.Scope{Ports: w.Ports, New: f.Evidence != gate.Proven, HTTP: proxied(f)}
 	if t.never != "" {
 		return p.tell(ds, f, t, w, scope, now)
 	}

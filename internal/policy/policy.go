@@ -26,6 +26,8 @@ type Policy struct {
 	allow    allowList
 	history  history
 	told     told
+	ports    portState
+	lists    lists
 	inside   Inside
 	groups   map[netKey][]*group // whom each aggregate took the place of
 	here     gate.Host           // as it was told last
@@ -36,6 +38,7 @@ type Policy struct {
 func New(c Config, past Past) *Policy {
 	p := &Policy{past: past, bans: newBans()}
 	p.configure(c)
+	p.ports.services(p.config.Services)
 	return p
 }
 
@@ -71,12 +74,16 @@ func (p *Policy) Decide(fs []gate.Finding, now time.Time, h gate.Host) (ds []gat
 	return ds, as
 }
 
-// Next returns when the next ban ends; the zero Time if none does.
+// Next returns when the next ban or wish about ports ends; the zero Time if none
+// does.
 func (p *Policy) Next() time.Time {
-	if len(p.bans.queue) == 0 {
-		return time.Time{}
+	first := p.ports.next()
+	if len(p.bans.queue) > 0 {
+		if t := fromNanos(p.bans.at(p.bans.queue[0]).until); first.IsZero() || t.Before(first) {
+			return t
+		}
 	}
-	return fromNanos(p.bans.at(p.bans.queue[0]).until)
+	return first
 }
 
 // Advance ends the bans whose time is over.
@@ -87,6 +94,7 @@ func (p *Policy) Advance(now time.Time, h gate.Host) []gate.Decision {
 
 // lapse ends the bans whose time is over.
 func (p *Policy) lapse(ds []gate.Decision, now time.Time) []gate.Decision {
+	ds = p.lapsePorts(ds, now)
 	missed := p.restored
 	p.restored = false
 	for len(p.bans.queue) > 0 {
@@ -227,7 +235,7 @@ func (p *Policy) Reconfigure(c Config, now time.Time, h gate.Host) []gate.Decisi
 	if p.config.Aggregate != grouped {
 		p.bans.enrolAll(p)
 	}
-	return p.retireAll(p.lapse(nil, now), now)
+	return p.retireAll(append(p.reservices(now), p.lapse(nil, now)...), now)
 }
 
 // Restore puts a record of what was in force before the start back: a live ban,
@@ -237,6 +245,12 @@ func (p *Policy) Reconfigure(c Config, now time.Time, h gate.Host) []gate.Decisi
 // wall clock jumps. Bans that ended meanwhile are released by the first call
 // that tells the time.
 func (p *Policy) Restore(r gate.Record, thisBoot bool) {
+	if r.Subject.Kind() == gate.KindPort {
+		p.restorePorts(&r, thisBoot)
+	}
+	if r.Subject.Kind() == gate.KindList {
+		p.restoreList(r)
+	}
 	if !r.Subject.IsNet() {
 		return
 	}
@@ -309,6 +323,7 @@ func (p *Policy) Shift(delta time.Duration) (s Shifted) {
 	p.bans.reorder()
 	p.shiftGroups(int64(delta))
 	p.told.shift(delta)
+	s.Moved = append(s.Moved, p.shiftPorts(delta)...)
 	return s
 }
 

@@ -120,6 +120,9 @@ func (p *Policy) whyBan(f *gate.Finding, w *Watch, s *sentence, alone, network s
 	if alone != "" {
 		add("; this address alone, because ", alone)
 	}
+	if scope.HTTP {
+		add(behindProxy)
+	}
 	return string(b)
 }
 

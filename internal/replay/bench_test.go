@@ -87,7 +87,7 @@ func BenchmarkRun(b *testing.B) {
 						if judged {
 							to = benchCourse()
 						}
-						accounts, err := Run(context.Background(), []Source{{Name: "auth.log", Log: bytes.NewReader(log), Written: o.Now, Watches: []Watch{{"sshd", sshd}}}}, o, to)
+						accounts, err := Run(context.Background(), []Source{{Name: "auth.log", Log: bytes.NewReader(log), Written: o.Now, Watches: []Watch{{Name: "sshd", Rule: sshd}}}}, o, to)
 						if err != nil {
 							b.Fatal(err)
 						}

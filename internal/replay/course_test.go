@@ -102,7 +102,7 @@ func TestPorts(t *testing.T) {
 		rule := appRule(t, "ports: 22/tcp\n")
 		if _, err := Run(context.Background(), []Source{{
 			Name: "log", Log: strings.NewReader(failures("192.0.2.1", 0, 1, 2, 3) + entry{time: at(4), what: "seen", addr: netip.MustParseAddr("192.0.2.1")}.String()),
-			Written: at(1000), Watches: []Watch{{"app", rule}},
+			Written: at(1000), Watches: []Watch{{Name: "app", Rule: rule}},
 		}}, Options{Now: at(1000)}, course); err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +156,7 @@ func TestBrokenLogs(t *testing.T) {
 		{Name: "empty", Log: strings.NewReader("")},
 	}
 	for i := range sources {
-		sources[i].Written, sources[i].Watches = at(1000), []Watch{{"app", rule}}
+		sources[i].Written, sources[i].Watches = at(1000), []Watch{{Name: "app", Rule: rule}}
 	}
 	course := testCourse(nil)
 	accounts, err := Run(context.Background(), sources, Options{Now: at(1000)}, course)
@@ -181,7 +181,7 @@ func TestRunEnds(t *testing.T) {
 			defer cancel()
 			var sources []Source
 			for i := range 3 {
-				sources = append(sources, Source{Name: fmt.Sprint(i), Log: &endless{line: []byte(failures("192.0.2.1", i))}, Written: at(9), Watches: []Watch{{"app", rule}}})
+				sources = append(sources, Source{Name: fmt.Sprint(i), Log: &endless{line: []byte(failures("192.0.2.1", i))}, Written: at(9), Watches: []Watch{{Name: "app", Rule: rule}}})
 			}
 			course := testCourse(func(conf *Config) {
 				conf.Decided = func(*Decision) error {
@@ -279,7 +279,7 @@ func testCourse(change func(*Config)) *Course {
 
 func run(t *testing.T, to Listener, log string) {
 	t.Helper()
-	if _, err := Run(context.Background(), []Source{{Name: "log", Log: strings.NewReader(log), Written: at(100_000), Watches: []Watch{{"app", appRule(t, "")}}}},
+	if _, err := Run(context.Background(), []Source{{Name: "log", Log: strings.NewReader(log), Written: at(100_000), Watches: []Watch{{Name: "app", Rule: appRule(t, "")}}}},
 		Options{Now: at(100_000)}, to); err != nil {
 		t.Fatal(err)
 	}

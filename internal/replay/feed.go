@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"hash/fnv"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"gatehouse/internal/fail2ban"
 	"gatehouse/internal/gate"
 	"gatehouse/internal/rules"
 )
@@ -54,6 +56,7 @@ type feed struct {
 	dates   *rules.Matcher // see newDates
 	ports   gate.Ports     // of all its rules; empty where one does not tell
 	names   map[*rules.Rule][]string
+	filters []*fail2ban.Installed
 	serial  bool // what a line means may depend on the lines of the block before
 	cutter  cutter
 
@@ -69,14 +72,18 @@ type feed struct {
 type lineReader struct {
 	scanner *rules.Scanner
 	dates   *dater
+	filters []*fail2ban.Hits
 }
 
 func newFeed(s *Source, place int, m *matchers, dates *rules.Matcher, o Options) *feed {
-	set, names := rulesOf(s.Watches)
+	set, filters, names := rulesOf(s.Watches)
 	f := &feed{
-		source: s, place: place, o: o, matcher: m.of(set), dates: dates, names: names, cutter: cutter{r: s.Log},
-		serial: slices.ContainsFunc(set, func(r *rules.Rule) bool { return r.Continues }),
+		source: s, place: place, o: o, matcher: m.of(set), filters: filters, dates: dates, names: names, cutter: cutter{r: s.Log},
+		serial: len(filters) > 0 || slices.ContainsFunc(set, func(r *rules.Rule) bool { return r.Continues }),
 		free:   make(chan *block, o.depth()), ready: make(chan *block, o.depth()), scanners: make(chan *lineReader, o.Workers),
+	}
+	for _, in := range filters {
+		set = append(set, in.Rule)
 	}
 	if !slices.ContainsFunc(set, func(r *rules.Rule) bool { return r.Ports.IsEmpty() }) {
 		for _, r := range set {
@@ -129,7 +136,11 @@ func (f *feed) reader() *lineReader {
 	case r := <-f.scanners:
 		return r
 	default:
-		return &lineReader{f.matcher.Scanner(rules.SourceOptions{Zone: f.o.Zone}), newDater(f)}
+		r := &lineReader{scanner: f.matcher.Scanner(rules.SourceOptions{Zone: f.o.Zone}), dates: newDater(f)}
+		for _, in := range f.filters {
+			r.filters = append(r.filters, in.Hits(fail2ban.ScanOptions{Zone: f.o.Zone}))
+		}
+		return r
 	}
 }
 
@@ -138,7 +149,7 @@ func (b *block) scan() {
 	f := b.feed
 	r := f.reader()
 	b.hits, b.bare = b.hits[:0], 0
-	b.stats = r.scanner.Scan(b.text, f.source.Written, func(h *rules.Hit) {
+	take := func(h *rules.Hit) {
 		if !h.Addr.IsValid() {
 			return
 		}
@@ -154,7 +165,14 @@ func (b *block) scan() {
 			}
 		}
 		b.hits = append(b.hits, x)
-	})
+	}
+	b.stats = r.scanner.Scan(b.text, f.source.Written, take)
+	for _, s := range r.filters {
+		s.Scan(b.text, f.source.Written, take)
+	}
+	if len(r.filters) > 0 {
+		slices.SortStableFunc(b.hits, func(x, y hit) int { return cmp.Compare(x.offset, y.offset) })
+	}
 	b.from, b.to = r.dates.ends(b.text)
 	f.scanners <- r // there are at most Workers of them
 	b.done <- struct{}{}

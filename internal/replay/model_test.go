@@ -188,7 +188,7 @@ func replayed(t interface {
 	})
 	var sources []Source
 	for i, text := range texts {
-		sources = append(sources, Source{Name: fmt.Sprint("log", i), Log: strings.NewReader(text), Written: written, Watches: []Watch{{"app", rule}}})
+		sources = append(sources, Source{Name: fmt.Sprint("log", i), Log: strings.NewReader(text), Written: written, Watches: []Watch{{Name: "app", Rule: rule}}})
 	}
 	o.Now, o.Zone = written, time.UTC
 	accounts, err := Run(context.Background(), sources, o, course)

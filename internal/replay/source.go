@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"gatehouse/internal/fail2ban"
 	"gatehouse/internal/rules"
 )
 
@@ -13,6 +14,9 @@ import (
 type Watch struct {
 	Name string
 	Rule *rules.Rule
+	// Filter is a filter of fail2ban that runs in place of the rule's patterns; Rule
+	// is the one that stands for it. nil = the rule.
+	Filter *fail2ban.Installed
 }
 
 // Source is one log.
@@ -61,17 +65,21 @@ func (o Options) withDefaults(logs int) Options {
 // that waits, and one for each worker.
 func (o Options) depth() int { return o.Workers + 2 }
 
-// rulesOf returns the rules of a source's watches, each once, and the names of
-// the watches of each.
-func rulesOf(ws []Watch) (set []*rules.Rule, names map[*rules.Rule][]string) {
+// rulesOf returns the rules and the filters of a source's watches, each once, and
+// the names of the watches of each.
+func rulesOf(ws []Watch) (set []*rules.Rule, filters []*fail2ban.Installed, names map[*rules.Rule][]string) {
 	names = map[*rules.Rule][]string{}
 	for _, w := range ws {
-		if names[w.Rule] == nil {
+		switch {
+		case names[w.Rule] != nil:
+		case w.Filter != nil:
+			filters = append(filters, w.Filter)
+		default:
 			set = append(set, w.Rule)
 		}
 		names[w.Rule] = append(names[w.Rule], w.Name)
 	}
-	return set, names
+	return set, filters, names
 }
 
 // matchers makes a matcher for each set of rules that is asked for.

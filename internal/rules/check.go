@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"gatehouse/internal/gate"
@@ -26,11 +27,21 @@ func (f Failure) String() string {
 // Test runs the rule over its own samples: each must give what it expects, one
 // that expects none must give nothing, and each pattern must have a sample.
 func (r *Rule) Test() (out []Failure) {
-	fast := NewMatcher([]*Rule{r}, Options{}).Scanner(SourceOptions{Zone: time.UTC})
+	m := NewMatcher([]*Rule{r}, Options{})
+	scanner := m.Scanner(SourceOptions{Zone: time.UTC})
 	shown := map[string]bool{}
 	for i, s := range r.Samples {
 		var got *Hit
-		fast.Scan([]byte(s.Line), sampleNow, func(h *Hit) { c := *h; got = &c })
+		from := r.verdictAt(s.Line)
+		if r.recalls { // what a sample before says of a session is not for this one
+			scanner = m.Scanner(SourceOptions{Zone: time.UTC})
+		}
+		scanner.Scan([]byte(s.Line), sampleNow, func(h *Hit) {
+			if h.Offset >= from {
+				c := *h
+				got = &c
+			}
+		})
 		pattern, problem := compare(s.Expect, got)
 		if problem != "" {
 			out = append(out, Failure{i, pattern, problem + ": " + gate.Quote(s.Line, 200)})
@@ -44,6 +55,15 @@ func (r *Rule) Test() (out []Failure) {
 		}
 	}
 	return out
+}
+
+// verdictAt returns where in the lines of a sample the one begins that its
+// expectation is about: the last one, where those before only say who it was.
+func (r *Rule) verdictAt(lines string) int {
+	if !r.recalls {
+		return 0
+	}
+	return strings.LastIndexByte(strings.TrimSuffix(lines, "\n"), '\n') + 1
 }
 
 // sampleNow is when samples are read. Their dates matter to nobody.

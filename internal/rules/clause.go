@@ -162,14 +162,15 @@ func literals(re *syntax.Regexp) part {
 
 // literalPart takes a text to pieces at characters that stand for several: the
 // replacement character also matches bytes that are no UTF-8; without regard to
-// case, characters beyond ASCII have other bytes, and k and s match such.
+// case, characters beyond ASCII have other bytes. Of ASCII letters both cases are
+// ASCII: see asciiFold.
 func literalPart(re *syntax.Regexp) part {
 	fold := re.Flags&syntax.FoldCase != 0
 	var pieces []string
 	from := 0
 	s := string(re.Rune)
 	for i, r := range s {
-		if r == utf8.RuneError || fold && (r >= utf8.RuneSelf || strings.ContainsRune("kKsS", r)) {
+		if r == utf8.RuneError || fold && r >= utf8.RuneSelf {
 			pieces = append(pieces, s[from:i])
 			from = i + utf8.RuneLen(r)
 		}

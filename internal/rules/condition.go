@@ -4,7 +4,6 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"strings"
-	"unicode"
 )
 
 // condition is a Condition, ready to try.
@@ -13,6 +12,7 @@ type condition struct {
 	texts  []string       // the field is one of these, or
 	re     *regexp.Regexp // it matches this; nil = none
 	exact  *exact         // the same
+	source string         // what re was made of, macros expanded
 	groups groups         // of re
 }
 
@@ -40,7 +40,7 @@ func compileCondition(c Condition) (out condition, i int, err error) {
 			exprs[i] = "(?:" + e + ")"
 		}
 	}
-	if _, out.re, out.groups, err = compileExpr(strings.Join(exprs, "|")); err == nil {
+	if out.source, out.re, out.groups, err = compileExpr(strings.Join(exprs, "|")); err == nil {
 		out.exact = newExact(out.re)
 	}
 	return out, 0, err
@@ -71,7 +71,7 @@ func (c *condition) expr() string {
 		alt = append(alt, regexp.QuoteMeta(t))
 	}
 	if c.re != nil {
-		alt = append(alt, c.re.String())
+		alt = append(alt, c.source)
 	}
 	return "(?:" + strings.Join(alt, "|") + ")"
 }
@@ -102,7 +102,7 @@ func unescaped(re *syntax.Regexp) *syntax.Regexp {
 			}
 		}
 		for _, r := range re.Rune {
-			if mayBeEscaped(r) || re.Flags&syntax.FoldCase != 0 && foldsFar(r) {
+			if mayBeEscaped(r) {
 				flush()
 				out.Sub = append(out.Sub, any)
 				continue
@@ -131,17 +131,6 @@ func unescaped(re *syntax.Regexp) *syntax.Regexp {
 		out.Sub = append(out.Sub, unescaped(sub))
 	}
 	return &out
-}
-
-// foldsFar reports whether another case of r may be escaped: the Kelvin sign is
-// one of k.
-func foldsFar(r rune) bool {
-	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
-		if mayBeEscaped(f) {
-			return true
-		}
-	}
-	return false
 }
 
 func mayBeEscaped(r rune) bool {

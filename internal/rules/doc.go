@@ -23,7 +23,8 @@
 // concurrent use; each Hit of a rule has a valid address, with 4-in-6
 // addresses unmapped and without a zone; the same lines give the same hits in
 // whatever blocks of whole lines they arrive, and whatever came before them
-// from that source; a line that is irrelevant costs no allocation; matching time
+// from that source, but for patterns that have the address from another line of
+// the session (Peer), of which a source knows a bounded number; a line that is irrelevant costs no allocation; matching time
 // is linear in the length of the line, and a line longer than MaxLine is not
 // looked at.
 package rules

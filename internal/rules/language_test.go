@@ -31,7 +31,7 @@ func TestManualExamples(t *testing.T) {
 		}
 		roundTrip(t, r)
 	}
-	if examples != 3 {
+	if examples != 4 {
 		t.Errorf("%d examples", examples)
 	}
 	for _, m := range Macros() {

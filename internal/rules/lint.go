@@ -56,8 +56,27 @@ func lintPattern(r *Rule, p *Pattern) (out []Remark) {
 	if path := p.Fields.over(r.Fields).Addr; forgedField(path) {
 		say(fmt.Sprintf("the address is that of %s, which anyone can send", path), "take that of the peer, and write via: "+path)
 	}
+	if p.Peer != PeerLine {
+		return append(out, lintSession(p)...)
+	}
 	for _, expr := range p.addrExprs() {
-		out = append(out, lintSafety(p, expr)...)
+		out = append(out, lintSafety(r, p, expr)...)
+	}
+	return out
+}
+
+// lintSession looks for text that a stranger may choose before the session that
+// says whose line it is.
+func lintSession(p *Pattern) (out []Remark) {
+	if p.Match == "" {
+		return nil // fields are kept apart
+	}
+	s := shapeOf(p.expr, "session")
+	if !s.begins {
+		out = append(out, Remark{p.Name, "it may match in the middle of a message", "begin it with ^"})
+	}
+	if s.freeBefore && p.groups.session > 0 {
+		out = append(out, Remark{p.Name, "free text stands before <session>: whoever writes it can put that of somebody else there", "write [^ ]+ in place of the free text"})
 	}
 	return out
 }
@@ -82,14 +101,14 @@ func (p *Pattern) addrExprs() (out []string) {
 }
 
 // lintSafety looks for text that a stranger may choose around the address.
-func lintSafety(p *Pattern, expr string) (out []Remark) {
+func lintSafety(r *Rule, p *Pattern, expr string) (out []Remark) {
 	say := func(problem, hint string) { out = append(out, Remark{p.Name, problem, hint}) }
-	s := shapeOf(expr)
+	s := shapeOf(expr, "addr")
 	if !s.begins {
 		say("it may match in the middle of a message", "begin it with ^")
 	}
 	switch {
-	case !p.Class.Counts() || !s.freeBefore:
+	case !p.Class.Counts() && !r.recalls || !s.freeBefore: // what a line tells of a session counts later
 	case s.freeAfter:
 		say("free text stands before <addr> and behind it: whoever writes both can put another address there", "write [^ ]+ in place of free text on one side, or split the pattern")
 	case !s.ends:
@@ -103,10 +122,10 @@ func lintSafety(p *Pattern, expr string) (out []Remark) {
 // shape is what Lint looks at in an expression.
 type shape struct {
 	begins, ends          bool // is tied to the message's ends
-	freeBefore, freeAfter bool // text with spaces of any length before or behind the address
+	freeBefore, freeAfter bool // text with spaces of any length before or behind the group
 }
 
-func shapeOf(expr string) (s shape) {
+func shapeOf(expr, group string) (s shape) {
 	re, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
 		return s
@@ -120,7 +139,7 @@ func shapeOf(expr string) (s shape) {
 	behind := false
 	for _, n := range nodes {
 		switch {
-		case hasAddr(n):
+		case hasGroup(n, group):
 			behind = true
 		case free(n) && behind:
 			s.freeAfter = true
@@ -131,8 +150,8 @@ func shapeOf(expr string) (s shape) {
 	return s
 }
 
-func hasAddr(re *syntax.Regexp) bool {
-	return re.Op == syntax.OpCapture && re.Name == "addr" || slices.ContainsFunc(re.Sub, hasAddr)
+func hasGroup(re *syntax.Regexp, group string) bool {
+	return re.Op == syntax.OpCapture && re.Name == group || slices.ContainsFunc(re.Sub, func(sub *syntax.Regexp) bool { return hasGroup(sub, group) })
 }
 
 // free reports whether a part can match text with spaces of any length.

@@ -28,6 +28,7 @@ var macros = [...]Macro{
 	{"session", `(?P<session>[^ ]+)`, "text without spaces that joins the lines of one connection"},
 	{"via", `(?P<via>[^"]*)`, "any text without \": addresses as X-Forwarded-For has them, whom a proxy speaks for"},
 	{"time", `(?P<time>[0-9A-Za-z@:.,+/ -]{8,40}?)`, "a date, where it does not stand before the message"},
+	{"count", `(?P<count>[0-9]+)`, "decimal digits: how many attempts the line stands for, at most 100; with 0 it does not match"},
 	{"host", `[0-9A-Za-z_.:%-]+`, "a host name or an address that is of no interest"},
 	{"number", `[0-9]+`, "decimal digits"},
 	{"word", `[^ ]+`, "text without spaces"},
@@ -35,7 +36,7 @@ var macros = [...]Macro{
 }
 
 // groups says which group of a compiled pattern is what; 0 = there is none.
-type groups struct{ addr, user, port, session, via, time int }
+type groups struct{ addr, user, port, session, via, time, count int }
 
 var macroRef = regexp.MustCompile(`(\(\?P?)?<([A-Za-z_][A-Za-z0-9_-]*)>`)
 
@@ -90,13 +91,14 @@ func (p *Pattern) compile() error {
 	return nil
 }
 
-// compileExpr reads an expression with its macros. Its errors are of type
+// compileExpr reads an expression with its macros. What re matches without regard
+// to case is ASCII, see asciiFold; expr is as written. Its errors are of type
 // *exprError.
 func compileExpr(match string) (expr string, re *regexp.Regexp, g groups, err error) {
 	if expr, err = expand(match); err != nil {
 		return "", nil, g, err
 	}
-	if re, err = regexp.Compile(expr); err != nil {
+	if re, err = regexp.Compile(asciiFold(expr)); err != nil {
 		at, problem := 0, err.Error()
 		if se, ok := errors.AsType[*syntax.Error](err); ok {
 			problem = "bad expression: " + se.Code.String()
@@ -124,8 +126,10 @@ func compileExpr(match string) (expr string, re *regexp.Regexp, g groups, err er
 			at = &g.via
 		case "time":
 			at = &g.time
+		case "count":
+			at = &g.count
 		default:
-			return "", nil, g, &exprError{max(0, strings.Index(match, "<"+name+">")), fmt.Sprintf("unknown group %q", name), "groups are addr, user, port, session, via and time; write (?:…) for a group that keeps nothing"}
+			return "", nil, g, &exprError{max(0, strings.Index(match, "<"+name+">")), fmt.Sprintf("unknown group %q", name), "groups are addr, user, port, session, via, time and count; write (?:…) for a group that keeps nothing"}
 		}
 		if *at != 0 {
 			return "", nil, g, &exprError{max(0, strings.LastIndex(match, "<"+name+">")), fmt.Sprintf("<%s> is there twice", name), "only one can be kept: write the alternatives around one <" + name + ">"}

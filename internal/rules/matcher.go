@@ -20,11 +20,12 @@ type Options struct {
 type Matcher struct {
 	rules    []*Rule
 	naive    bool
-	table    []entry             // every pattern of every rule, in order
-	needles  []needle            // of all clauses of the table, each once
-	programs map[string][]uint64 // by program that some rule reads: the entries of the rules that read it, as bits
-	others   []uint64            // the same for every other program
-	first    *plan               // for a source of which nothing is known
+	table    []entry                // every pattern of every rule, in order
+	needles  []needle               // of all clauses of the table, each once
+	programs map[string]programBits // by program that some rule names: who reads it
+	globs    []globbed              // the same for names with a star
+	others   programBits            // the same for every other program
+	first    *plan                  // for a source of which nothing is known
 
 	samples sync.Pool // of *sample
 
@@ -80,22 +81,32 @@ func (m *Matcher) words() int { return (len(m.table) + 63) / 64 }
 
 // sortPrograms fills in which entries read which programs.
 func (m *Matcher) sortPrograms() {
-	m.programs, m.others = map[string][]uint64{}, make([]uint64, m.words())
+	m.programs, m.others = map[string]programBits{}, make(programBits, m.words())
 	for _, r := range m.rules {
 		for _, p := range r.Programs {
-			m.programs[p] = make([]uint64, m.words())
+			if !isGlob(p) {
+				m.programs[p] = make(programBits, m.words())
+			} else if !slices.ContainsFunc(m.globs, func(g globbed) bool { return g.glob == p }) {
+				m.globs = append(m.globs, globbed{p, make(programBits, m.words())})
+			}
 		}
 	}
 	for i, e := range m.table {
+		r := m.rules[e.rule]
+		word, bit := i>>6, uint64(1)<<(i&63)
 		// Of a plain line nobody knows yet whether its tag is one.
-		if r := m.rules[e.rule]; len(r.Programs) == 0 || r.format == FormatPlain {
-			m.others[i>>6] |= 1 << (i & 63)
-			for _, bits := range m.programs {
-				bits[i>>6] |= 1 << (i & 63)
+		if len(r.Programs) == 0 || r.format == FormatPlain {
+			m.others[word] |= bit
+		}
+		for name, bits := range m.programs {
+			if len(r.Programs) == 0 || r.format == FormatPlain || r.takes([]byte(name)) {
+				bits[word] |= bit
 			}
 		}
-		for _, p := range m.rules[e.rule].Programs {
-			m.programs[p][i>>6] |= 1 << (i & 63)
+		for _, g := range m.globs {
+			if slices.Contains(r.Programs, g.glob) {
+				g.bits[word] |= bit
+			}
 		}
 	}
 }

@@ -57,7 +57,7 @@ func (d *document) rule(n ast.Node, r *Rule) {
 	if patterns != nil {
 		d.patterns(patterns, r)
 	}
-	if samples != nil {
+	if r.settlePeers(); samples != nil {
 		for _, item := range d.items(samples) {
 			r.Samples = append(r.Samples, d.sample(item, r))
 		}
@@ -67,6 +67,7 @@ func (d *document) rule(n ast.Node, r *Rule) {
 		d.fail(line, col, "continues goes with format: plain only", "")
 	}
 	if len(d.errs) == 0 {
+		d.peers(r)
 		d.expected(r)
 	}
 }
@@ -102,8 +103,8 @@ func (d *document) ports(n ast.Node) gate.Ports {
 func (d *document) programs(n ast.Node) []string {
 	names := d.lines(n, "a program")
 	for _, s := range names {
-		if strings.ContainsAny(s, " :[]") || len(s) > maxTag {
-			d.failAt(tokenOf(n), fmt.Sprintf("%q is not the tag of a program", s), "write it as it stands in the log before [ or :")
+		if strings.ContainsAny(s, " :[]") || len(s) > maxTag || strings.Trim(s, anyText) == "" || strings.Count(s, anyText) > 3 {
+			d.failAt(tokenOf(n), fmt.Sprintf("%q is not the tag of a program", s), "write it as it stands in the log before [ or :; at most three * stand for any text")
 		}
 	}
 	return names
@@ -174,6 +175,7 @@ func (d *document) pattern(n ast.Node, r *Rule) (p Pattern) {
 		field{"fields", false, func(n ast.Node) { p.Fields = d.fields(n, r) }},
 		field{"reads", false, func(n ast.Node) { p.Reads, _ = d.line(n, "reads") }},
 		field{"session", false, func(n ast.Node) { p.Session = d.session(n) }},
+		field{"peer", false, func(n ast.Node) { p.Peer = Peer(1 + d.choice(n, "a place of the address", peerNames[1:]...)) }},
 		field{"longest", false, func(n ast.Node) { p.Longest = d.number(n, "longest", 1, MaxLine) }},
 		field{"evidence", false, func(n ast.Node) { p.Evidence = d.evidence(n) }},
 		field{"service", false, func(n ast.Node) { p.Service = d.name(n, "the name of a service") }},
@@ -184,6 +186,8 @@ func (d *document) pattern(n ast.Node, r *Rule) (p Pattern) {
 		d.failAt(tokenOf(match), fmt.Sprintf("match does not go with format: %s", r.Format), "write conditions on its fields: where: {FIELD: EXPRESSION}")
 	case !r.Format.hasFields() && where != nil:
 		d.failAt(tokenOf(where), "where goes with format: access and json only", "write match: EXPRESSION")
+	case where != nil && r.Format == FormatAccess && p.Peer != PeerLine:
+		d.failAt(tokenOf(where), "peer does not go with format: access", "each line of an access log has its address")
 	case where != nil:
 		d.where(where, r, &p)
 	case p.Match != "":
@@ -196,8 +200,10 @@ func (d *document) pattern(n ast.Node, r *Rule) (p Pattern) {
 func (d *document) match(n ast.Node, p *Pattern) {
 	if err := p.compile(); err != nil {
 		d.failWithin(n, p.Match, err)
-	} else if p.groups.addr == 0 {
-		d.failAt(tokenOf(n), "the expression has no <addr>", "a pattern must say who it was")
+	} else if p.groups.addr == 0 && p.Peer == PeerLine {
+		d.failAt(tokenOf(n), "the expression has no <addr>", "a pattern must say who it was: write <addr>, or peer: session where another line of the session does")
+	} else if p.groups.addr > 0 && p.Peer != PeerLine {
+		d.failAt(tokenOf(n), "the expression has <addr>, and peer: "+p.Peer.String()+" says that another line has it", "keep one of the two")
 	}
 }
 
@@ -230,7 +236,7 @@ func (d *document) sample(n ast.Node, r *Rule) (s Sample) {
 			// A raw line may end in a carriage return.
 			s.Line, _ = d.text(n, "line")
 			switch lines := strings.Count(s.Line, "\n") + 1; {
-			case s.Line == "" || lines > 1 && !r.Continues:
+			case s.Line == "" || lines > 1 && !r.Continues && !r.recalls:
 				d.failAt(tokenOf(n), "line is one line, and not empty", "")
 			case lines > maxBack:
 				d.failAt(tokenOf(n), fmt.Sprintf("a sample has at most %d lines", maxBack), "")

@@ -94,7 +94,10 @@ func (d *document) where(n ast.Node, r *Rule, p *Pattern) {
 		}
 		d.condition(items, r, p, c, &kept)
 	}
-	if r.Format == FormatJSON && kept.addr == 0 && p.Fields.over(r.Fields).Addr == "" {
+	if p.Peer != PeerLine && kept.addr > 0 {
+		d.failAt(tokenOf(n), "a condition has <addr>, and peer: "+p.Peer.String()+" says that another line has it", "keep one of the two")
+	}
+	if r.Format == FormatJSON && p.Peer == PeerLine && kept.addr == 0 && p.Fields.over(r.Fields).Addr == "" {
 		d.failAt(tokenOf(n), "nothing says which field has the address", "write fields: {addr: PATH}, or <addr> in a condition")
 	}
 }
@@ -167,7 +170,7 @@ func (g *groups) add(more groups) string {
 		name string
 		has  *int
 		more int
-	}{{"addr", &g.addr, more.addr}, {"user", &g.user, more.user}, {"port", &g.port, more.port}, {"session", &g.session, more.session}, {"via", &g.via, more.via}, {"time", &g.time, more.time}} {
+	}{{"addr", &g.addr, more.addr}, {"user", &g.user, more.user}, {"port", &g.port, more.port}, {"session", &g.session, more.session}, {"via", &g.via, more.via}, {"time", &g.time, more.time}, {"count", &g.count, more.count}} {
 		if *x.has > 0 && x.more > 0 {
 			return x.name
 		}

@@ -27,8 +27,9 @@ type Rule struct {
 	Patterns  []Pattern      // tried in this order: the first that matches wins
 	Samples   []Sample       // lines with what they must give
 
-	format Format   // in force
-	paths  []string // of the fields that its patterns ask for; for FormatJSON only
+	format  Format   // in force
+	recalls bool     // some pattern has the address of its session
+	paths   []string // of the fields that its patterns ask for; for FormatJSON only
 }
 
 // Sources is where the messages of a rule are usually found.
@@ -63,6 +64,7 @@ type Pattern struct {
 	Session  Session       // overrides the rule's
 	Longest  int           // overrides the rule's; 0 = as the rule says
 	Evidence gate.Evidence // overrides the rule's; EvidenceNone = as the rule says
+	Peer     Peer          // whence the address; PeerLine = from the line itself
 	Service  string        // overrides the rule's
 	Ports    gate.Ports    // overrides the rule's
 
@@ -137,4 +139,5 @@ func (r *Rule) settle() {
 		}
 	}
 	r.settlePaths()
+	r.settlePeers()
 }

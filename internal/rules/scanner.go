@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/bits"
 	"net/netip"
+	"slices"
 	"time"
 
 	"gatehouse/internal/gate"
@@ -65,8 +66,12 @@ type Scanner struct {
 	finder    finder
 	machine   machine
 	names     names
-	reader    reader     // the line at hand, as the formats of the rules have it
-	unwrapper *unwrapper // nil where lines are as programs wrote them
+	reader    reader                 // the line at hand, as the formats of the rules have it
+	unwrapper *unwrapper             // nil where lines are as programs wrote them
+	recall    recall                 // who the sessions are of, where rules ask for it
+	programs  map[string]programBits // see readBy
+	count     int                    // of attempts that the line at hand stands for, as its pattern has it
+	hearsay   bool                   // the address of the line at hand is from a line that anybody could have written
 	hit       Hit
 }
 
@@ -157,6 +162,9 @@ func (s *Scanner) line(block []byte, from, to int, now time.Time, emit func(*Hit
 			if !s.tryView(r, e.pattern, v, line) {
 				continue
 			}
+			if s.hearsay = false; r.recalls && !s.peer(e.rule, e.pattern, v) {
+				continue
+			}
 			taken = e.rule
 			s.describe(r, e.pattern, v, now)
 			s.hit.Offset, s.hit.Line = from, line
@@ -177,7 +185,7 @@ func (s *Scanner) line(block []byte, from, to int, now time.Time, emit func(*Hit
 func (s *Scanner) ofProgram(program []byte) bool {
 	of, ok := s.m.programs[string(program)]
 	if !ok {
-		of = s.m.others
+		of = s.readBy(program)
 	}
 	any := uint64(0)
 	for w := range s.seen {
@@ -187,6 +195,12 @@ func (s *Scanner) ofProgram(program []byte) bool {
 	return any != 0
 }
 
+// Names reports whether a program is one that the rule names, as it is or with a
+// star.
+func (r *Rule) Names(program string) bool {
+	return slices.ContainsFunc(r.Programs, func(p string) bool { return p == program || isGlob(p) && matchGlob(p, []byte(program)) })
+}
+
 // takes reports whether the rule reads lines of this program. A line that
 // names none is read by every rule.
 func (r *Rule) takes(program []byte) bool {
@@ -194,7 +208,7 @@ func (r *Rule) takes(program []byte) bool {
 		return true
 	}
 	for _, p := range r.Programs {
-		if p == string(program) {
+		if p == string(program) || isGlob(p) && matchGlob(p, program) {
 			return true
 		}
 	}
@@ -229,13 +243,13 @@ func (s *Scanner) search(e *exact, b []byte) []int {
 func (s *Scanner) take(p *Pattern, b []byte, loc []int) bool {
 	h := &s.hit
 	h.Addr, h.User, h.Port, h.Session = netip.Addr{}, "", 0, 0
-	if from, to := span(loc, p.groups.addr); from >= 0 {
-		addr, ok := address(b, from, to)
+	if from, _ := span(loc, p.groups.addr); from >= 0 {
+		addr, ok := addressAt(b, loc, p.groups)
 		if !ok {
 			return false
 		}
 		h.Addr = addr
-	} else if !p.whole {
+	} else if !p.whole && p.Peer == PeerLine {
 		return false
 	}
 	if from, to := span(loc, p.groups.user); from >= 0 {
@@ -249,7 +263,21 @@ func (s *Scanner) take(p *Pattern, b []byte, loc []int) bool {
 	if from, to := span(loc, p.groups.session); from >= 0 {
 		h.Session = session(b[from:to], nil)
 	}
-	return s.takeRest(p.groups, b, loc)
+	return s.takeCount(p.groups, b, loc) && s.takeRest(p.groups, b, loc)
+}
+
+// takeCount takes the number of attempts that a line stands for. It is false
+// for none.
+func (s *Scanner) takeCount(g groups, b []byte, loc []int) bool {
+	from, to := span(loc, g.count)
+	if from < 0 {
+		return true
+	}
+	s.count = maxRepeat
+	if digits := bytes.TrimLeft(b[from:to], "0"); len(digits) < 10 {
+		s.count = int(min(number(digits), maxRepeat))
+	}
+	return s.count > 0
 }
 
 // span returns where a group matched, or -1.

@@ -3,14 +3,12 @@ package rules
 import (
 	"net/netip"
 	"time"
-
-	"gatehouse/internal/gate"
 )
 
 // tryView matches one pattern against a line as its rule's format has it, and
 // fills in the hit.
 func (s *Scanner) tryView(r *Rule, p *Pattern, v *view, line []byte) bool {
-	s.reader.found = stamp{}
+	s.reader.found, s.count = stamp{}, 1
 	switch {
 	case r.format == FormatAccess:
 		return len(v.message) <= p.longest && s.tryAccess(p)
@@ -32,11 +30,8 @@ func (s *Scanner) describe(r *Rule, p *Pattern, v *view, now time.Time) {
 		at = s.reader.outer
 	}
 	h.Time, h.Host = s.clock.time(at, now), s.names.host(v.host)
-	h.Rule, h.Pattern, h.Class, h.Repeat = r, p, p.Class, v.repeat
-	h.Evidence = p.evidence
-	if !stated && !s.trusted && (len(r.Programs) > 0 || r.format == FormatPlain) {
-		h.Evidence = gate.Forgeable
-	}
+	h.Rule, h.Pattern, h.Class, h.Repeat = r, p, p.Class, min(max(v.repeat, 1)*s.count, maxRepeat)
+	h.Evidence = s.weigh(r, p, stated)
 	if h.Session == 0 && p.session == SessionPID {
 		h.Session = session(v.pid, v.host)
 	}
@@ -140,8 +135,8 @@ func (s *Scanner) tryJSON(p *Pattern) bool {
 // takeGroups takes what the expression of a condition keeps.
 func (s *Scanner) takeGroups(g groups, b []byte, loc []int) bool {
 	h := &s.hit
-	if from, to := span(loc, g.addr); from >= 0 {
-		addr, ok := address(b, from, to)
+	if from, _ := span(loc, g.addr); from >= 0 {
+		addr, ok := addressAt(b, loc, g)
 		if !ok {
 			return false
 		}
@@ -159,7 +154,7 @@ func (s *Scanner) takeGroups(g groups, b []byte, loc []int) bool {
 	if from, to := span(loc, g.time); from >= 0 {
 		s.reader.readTime(b[from:to])
 	}
-	return true
+	return s.takeCount(g, b, loc)
 }
 
 // takeFields takes what the fields of a line tell, where no expression did.
@@ -171,7 +166,9 @@ func (s *Scanner) takeFields(p *Pattern, values []jsonValue, byAddr bool, via []
 			texts[i] = values[at].text
 		}
 	}
-	if !byAddr {
+	if p.Peer != PeerLine {
+		h.Addr = netip.Addr{} // that of the session
+	} else if !byAddr {
 		addr, port, ok := endpoint(texts[0])
 		if !ok {
 			return false

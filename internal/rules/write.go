@@ -39,6 +39,7 @@ func (r *Rule) YAML() []byte {
 		w.fields("    ", p.Fields)
 		w.text("    ", "reads", p.Reads)
 		w.text("    ", "session", p.Session.String())
+		w.text("    ", "peer", p.Peer.String())
 		w.number("    ", "longest", p.Longest)
 		w.text("    ", "evidence", p.Evidence.String())
 		w.text("    ", "service", p.Service)

@@ -1,0 +1,93 @@
+package migrate
+
+import (
+	"fmt"
+	"strings"
+
+	"gatehouse/internal/fail2ban"
+)
+
+// firewalls are the beginnings of the names of actions that shut somebody out in a
+// firewall of this machine: what Gatehouse does itself.
+var firewalls = []string{
+	"iptables", "nftables", "ipset", "ufw", "firewallcmd", "shorewall", "route", "pf", "npf", "ipfw", "ipfilter", "bsd-ipfw",
+	"osx-", "apf", "hostsdeny", "symbiosis-blacklist", "dummy", "banaction",
+}
+
+func isFirewall(name string) bool {
+	for _, f := range firewalls {
+		if name == f || strings.HasPrefix(name, f+"-") || strings.HasSuffix(f, "-") && strings.HasPrefix(name, f) {
+			return true
+		}
+	}
+	return false
+}
+
+// kind is what an action does that is no ban.
+type kind struct {
+	names   []string // beginnings
+	section string   // of our configuration that does the same
+	what    string
+	example func(c fail2ban.Call, j *fail2ban.Jail) string // of the section
+}
+
+// hookExample shows a hook: a program of the operator's, run without a shell.
+func hookExample(name string) func(fail2ban.Call, *fail2ban.Jail) string {
+	return func(fail2ban.Call, *fail2ban.Jail) string {
+		return fmt.Sprintf(`hooks: [{on: ban, run: [/etc/gatehouse/%s, "{subject}", "{rule}"], timeout: 30s}]`, name)
+	}
+}
+
+// kinds are the stock actions that do something else than ban.
+var kinds = []kind{
+	{[]string{"sendmail", "mail", "smtp", "mail-whois", "apprise"}, "notify", "tells somebody", func(c fail2ban.Call, j *fail2ban.Jail) string {
+		to := firstOf(c.Args["dest"], c.Args["destemail"], "root")
+		return fmt.Sprintf("notify: {mail: {to: %s}}", quoted(to))
+	}},
+	{[]string{"abuseipdb", "blocklist_de", "badips", "dshield", "mynetwatchman", "complain", "xarf-login-attack", "ipthreat"}, "report", "reports the address elsewhere", hookExample("report")},
+	{[]string{"cloudflare", "netscaler", "nsupdate", "nginx-block-map"}, "hooks", "shuts the address out elsewhere", hookExample("on-ban")},
+}
+
+func firstOf(list ...string) string {
+	for _, s := range list {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// actionsOf says of each action of a jail that is no ban by the firewall what is to
+// be done instead.
+func actionsOf(j *fail2ban.Jail, remark func(text, hint string)) {
+	told := map[string]bool{}
+	for _, c := range j.Actions {
+		if isFirewall(c.Name) || told[c.Name] {
+			continue
+		}
+		told[c.Name] = true
+		if strings.HasSuffix(c.Name, ".py") && !strings.HasPrefix(c.Name, "smtp") {
+			remark(fmt.Sprintf("the action %s is a program in Python, and nothing of fail2ban's is run", c.Name),
+				"make it a command of its own and call it by a hook: "+hookExample("on-ban")(c, j))
+			continue
+		}
+		k, ok := kindOf(c.Name)
+		if !ok {
+			remark(fmt.Sprintf("the action %s is your own: what its actionban does is not run", c.Name),
+				"put the command into a file and call it by a hook: "+hookExample("on-ban")(c, j))
+			continue
+		}
+		remark(fmt.Sprintf("the action %s %s", c.Name, k.what), "write: "+k.example(c, j))
+	}
+}
+
+func kindOf(name string) (kind, bool) {
+	for _, k := range kinds {
+		for _, n := range k.names {
+			if name == n || strings.HasPrefix(name, n+"-") || strings.HasPrefix(name, n+".") {
+				return k, true
+			}
+		}
+	}
+	return kind{}, false
+}

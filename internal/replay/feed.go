@@ -26,6 +26,7 @@ type hit struct {
 	session  uint64
 	user     string
 	host     string
+	proxied  bool
 	repeat   int
 	class    gate.Class
 	evidence gate.Evidence
@@ -79,7 +80,7 @@ func newFeed(s *Source, place int, m *matchers, dates *rules.Matcher, o Options)
 	set, filters, names := rulesOf(s.Watches)
 	f := &feed{
 		source: s, place: place, o: o, matcher: m.of(set), filters: filters, dates: dates, names: names, cutter: cutter{r: s.Log},
-		serial: len(filters) > 0 || slices.ContainsFunc(set, func(r *rules.Rule) bool { return r.Continues }),
+		serial: len(filters) > 0 || s.Wrapper != rules.WrapperNone || slices.ContainsFunc(set, (*rules.Rule).Remembers),
 		free:   make(chan *block, o.depth()), ready: make(chan *block, o.depth()), scanners: make(chan *lineReader, o.Workers),
 	}
 	for _, in := range filters {
@@ -136,7 +137,7 @@ func (f *feed) reader() *lineReader {
 	case r := <-f.scanners:
 		return r
 	default:
-		r := &lineReader{scanner: f.matcher.Scanner(rules.SourceOptions{Zone: f.o.Zone}), dates: newDater(f)}
+		r := &lineReader{scanner: f.matcher.Scanner(rules.SourceOptions{Zone: f.o.Zone, Wrapper: f.source.Wrapper, TrustedProxies: f.o.Proxies}), dates: newDater(f)}
 		for _, in := range f.filters {
 			r.filters = append(r.filters, in.Hits(fail2ban.ScanOptions{Zone: f.o.Zone}))
 		}
@@ -155,7 +156,7 @@ func (b *block) scan() {
 		}
 		x := hit{
 			offset: h.Offset, end: h.Offset + len(h.Line), time: h.Time, addr: h.Addr, rule: h.Rule, pattern: h.Pattern,
-			session: h.Session, user: h.User, host: h.Host, repeat: max(1, h.Repeat), class: h.Class, evidence: h.Evidence,
+			session: h.Session, user: h.User, host: h.Host, proxied: h.Proxy.IsValid(), repeat: max(1, h.Repeat), class: h.Class, evidence: h.Evidence,
 		}
 		if h.Evidence != gate.Proven && h.Rule.Evidence == gate.Proven {
 			b.bare++

@@ -213,7 +213,7 @@ func (m *merge) take(f *feed) {
 		e := gate.Event{
 			Time: h.time, Origin: gate.Origin{Source: f.source.Name, Offset: b.offset + int64(x.offset)},
 			Pattern: x.pattern.Name, Subject: gate.AddrSubject(x.addr), Class: x.class, Evidence: x.evidence,
-			Detail: gate.Detail{User: x.user, Session: x.session, Via: x.host},
+			Detail: gate.Detail{User: x.user, Session: x.session, Via: x.host, Proxied: x.proxied},
 		}
 		for range x.repeat {
 			for _, e.Rule = range f.names[x.rule] {

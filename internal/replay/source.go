@@ -2,6 +2,7 @@ package replay
 
 import (
 	"io"
+	"net/netip"
 	"runtime"
 	"slices"
 	"time"
@@ -25,12 +26,16 @@ type Source struct {
 	Log     io.Reader // its lines; unpacked, if they were packed
 	Written time.Time // when it was last written to: what a date without a year, and a first line without a date, goes by
 	Watches []Watch   // what runs on it, in the order of the configuration
+	// Wrapper is what a container runtime put around each line: see
+	// [rules.DetectWrapper].
+	Wrapper rules.Wrapper
 }
 
 // Options say how logs are read. The zero value works, but for Now.
 type Options struct {
 	Now     time.Time      // no line is later than this
 	Zone    *time.Location // of dates that name none; nil = time.Local
+	Proxies []netip.Prefix // that speak for others in the logs
 	Workers int            // how many blocks are scanned at a time; 0 = GOMAXPROCS
 	Block   int            // bytes of a block, and of the longest line; 0 = as many as pay, fewer where logs are many
 }

@@ -13,6 +13,7 @@ type Account struct {
 	Skipped int       `json:"skipped"`            // of these, too long to be looked at
 	Hits    int       `json:"matched"`            // of these, taken by a rule
 	Bare    int       `json:"unproven,omitempty"` // hits that anybody can have written, for want of a header
+	Odd     int       `json:"odd,omitempty"`      // lines that are not of the format that a rule expects: JSON that is not
 	First   time.Time `json:"first,omitzero"`     // of the lines that a rule took: the first of the log
 	Last    time.Time `json:"last,omitzero"`      // the last of the log
 	Err     error     `json:"-"`                  // why it was not read to its end
@@ -23,6 +24,7 @@ func (a *Account) add(b *block) {
 	a.Lines += b.stats.Lines
 	a.Skipped += b.stats.Skipped
 	a.Bare += b.bare
+	a.Odd += b.stats.Misfits
 }
 
 // Summary is what came of a Course.

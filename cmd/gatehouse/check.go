@@ -10,6 +10,7 @@ import (
 
 	"gatehouse/internal/app"
 	"gatehouse/internal/config"
+	"gatehouse/internal/runner"
 )
 
 // checkCommand tells every error of the configuration.
@@ -28,6 +29,7 @@ func checkCommand(e *env) *cobra.Command {
 			}
 			path := e.configPath()
 			e.filterProblems = app.FilterProblems
+			e.commandProblem = runner.CheckCommand
 			e.secrets = secretProblem(os.Getenv)
 			c, err := e.settings()
 			problems := problemsOf(err)
@@ -50,6 +52,7 @@ func checkCommand(e *env) *cobra.Command {
 			}
 			if !e.json {
 				fmt.Fprintln(e.out, harmless(fineWords(e, path)))
+				e.writeScanNotes(c)
 			}
 			return nil
 		},

@@ -63,6 +63,7 @@ func (e *env) writeStatus(st api.Status) error {
 	for _, l := range st.Lists {
 		t.add("list "+l.Name, listState(l)+", "+counted(l.Prefixes, "network")+", heard "+e.agoOrNever(l)+" from "+l.Source)
 	}
+	addScan(&t, e, st.Scan)
 	t.add("dropped", counted(st.Drops.Packets, "packet")+", "+size(st.Drops.Bytes))
 	t.add("never banned", joined(st.Never))
 	t.add("allowed", strings.Join(st.Allow, ", "))
@@ -80,6 +81,9 @@ func (e *env) writeStatus(st api.Status) error {
 	e.width = 0 // who can never be banned is never cut
 	err := e.columns(t)
 	e.width = width
+	for _, n := range st.Notes {
+		fmt.Fprintf(e.out, "\nnote: %s\n", harmless(n))
+	}
 	e.writeDegraded(st)
 	return err
 }
@@ -234,6 +238,9 @@ func logCommand(e *env) *cobra.Command {
 				}
 				q.Subject = sub
 			}
+			if err := checkKind(q.Kind); err != nil {
+				return misused("usage: "+useLine(c), "log: %v", err)
+			}
 			return e.ask(c, func(ctx context.Context, d *api.Client) error {
 				err := d.Log(ctx, q, e.writeRecord)
 				if q.Follow && ctx.Err() != nil {
@@ -247,6 +254,7 @@ func logCommand(e *env) *cobra.Command {
 	c.Flags().IntVarP(&q.Last, "lines", "n", 0, "only the newest `N` (default: all, with --follow 10)")
 	c.Flags().Uint64Var(&q.After, "after", 0, "only records behind sequence number `SEQ`")
 	c.Flags().StringVar(&q.Rule, "rule", "", "only decisions of this `RULE`")
+	c.Flags().StringVar(&q.Kind, "kind", "", "only this `KIND`: a verdict (ban), a part (scan) or a topic (scan.held)")
 	c.Flags().StringVar(&subject, "subject", "", "only decisions on this `SUBJECT`")
 	return c
 }

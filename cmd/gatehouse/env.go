@@ -25,6 +25,7 @@ type env struct {
 	socket string // --socket: path of the daemon's socket; empty = as configured
 	json   bool   // --json
 
+	commandProblem func(argv []string) (why, hint string)                   // of check; nil leaves the commands of hooks alone
 	secrets        func(config.Secret) error                                // of check; nil leaves secrets unread
 	filterProblems func(folder, spec string, sourced bool) []config.Problem // of check; nil leaves filters unread
 }

@@ -23,6 +23,7 @@ type fakeDaemon struct {
 	allowed map[string]gate.Subject
 	stop    context.CancelFunc
 	broken  bool // reload finds an error
+	taken   bool // what was held back of the list own
 	now     time.Time
 
 	following chan struct{} // gets a value for each follower that has all there is; holds 8
@@ -127,6 +128,8 @@ func (d *fakeDaemon) backend() api.Backend {
 			}
 			return nil
 		},
+		List:     d.list,
+		HookRuns: d.hookRuns,
 		AllowList: func() []api.Allowed {
 			d.mu.Lock()
 			defer d.mu.Unlock()
@@ -229,6 +232,7 @@ func (d *fakeDaemon) status() api.Status {
 		Never: []gate.Subject{subject("127.0.0.0/8"), subject("192.0.2.254")}, Allow: []string{"198.51.100.0/24"},
 		Ledger:   api.Ledger{Path: "/var/lib/gatehouse/gatehouse.db", Records: 5120, State: "ok"},
 		Firewall: api.Firewall{Table: "inet gatehouse", State: "ok", Verdict: "drop"},
+		Lists:    d.lists(), Hooks: d.hooks(),
 		Degraded: []api.Weakness{{Part: "logs", Why: "cannot read /var/log/mail.log", Since: d.now.Add(-3*time.Minute - time.Second), Hint: "add gatehouse to the group adm"}},
 	}
 }

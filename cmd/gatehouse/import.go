@@ -9,44 +9,55 @@ import (
 	"github.com/spf13/cobra"
 
 	"gatehouse/internal/api"
+	"gatehouse/internal/lists/formats"
 )
 
 // importCommand takes over what others have.
 func importCommand(e *env) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "import list",
-		Short: "ban what a list of addresses names",
-		Long:  "Takes bans over from elsewhere.",
+		Use:   "import list|iptables|fail2ban|portsentry",
+		Short: "take over what others have: a list of addresses, chains of iptables, fail2ban",
+		Long:  "Takes bans and configurations over from elsewhere.",
 		Args:  cobra.ArbitraryArgs,
 		RunE:  subcommandMissing,
 	}
-	c.AddCommand(importListCommand(e))
+	c.AddCommand(importListCommand(e), importIPTablesCommand(e), importFail2banCommand(e), importPortsentryCommand(e), importBlockportCommand(e))
 	return c
 }
 
-// imported is the document of import list.
+// imported is the document of import list and import iptables.
 type imported struct {
 	File      string       `json:"file"`
+	Format    string       `json:"format"` // as which it was read
 	DryRun    bool         `json:"dry_run"`
 	Subjects  int          `json:"subjects"`  // different addresses and prefixes in the list
 	Banned    int          `json:"banned"`    // banned now, or for longer than before
 	Unchanged int          `json:"unchanged"` // banned already
 	Refused   []api.Answer `json:"refused"`   // who is allowed, or is this machine
+	Faults    int          `json:"faults"`    // lines and rules that could not be taken over
 }
 
 func importListCommand(e *env) *cobra.Command {
 	var in api.Banning
-	var dry bool
+	var dry, partly bool
+	var form string
 	c := &cobra.Command{
-		Use:   "list FILE|- [--dry-run] [--for DUR|forever]",
+		Use:   "list FILE|- [--dry-run] [--partly] [--format F] [--for DUR|forever]",
 		Short: "ban the addresses and prefixes of a list",
-		Long: "Bans every address and prefix of a list: one a line; what follows # or ; is a comment; of CSV the " +
-			"first column counts. When a line is wrong, none is banned (exit 1). Who is allowed and " +
-			"this machine itself are left out and named.",
-		Example: "gatehouse import list drop.txt --for 7d --dry-run",
+		Long: "Bans every address and prefix of a list, in whatever form it is: one a line with comments behind # ; or //, ranges, " +
+			"ip,jail lines, CSV, JSON, Spamhaus DROP (text and JSON), FireHOL netsets, ipset save, iptables-save, nft -j list, the " +
+			"files of PortSentry and csf, hosts.deny; compressed with gzip or not. Where the list says for how long or on which " +
+			"ports somebody is banned, that counts, unless --for or --ports say otherwise. When a line is wrong, none is banned " +
+			"(exit 1), unless --partly is given. Who is allowed and this machine itself are left out and named.\n\n" +
+			"A list that changes is better named under lists: in the configuration.",
+		Example: "gatehouse import list drop.txt --for 7d --dry-run\nnft -j list ruleset | gatehouse import list -",
 		Args:    takes(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := checkBanning(in); err != nil {
+				return misused("usage: "+useLine(c), "import list: %v", err)
+			}
+			f, err := formats.ParseFormat(form)
+			if err != nil {
 				return misused("usage: "+useLine(c), "import list: %v", err)
 			}
 			name, r, err := e.open(c.Context(), args[0])
@@ -54,39 +65,17 @@ func importListCommand(e *env) *cobra.Command {
 				return err
 			}
 			defer r.Close()
-			in.Subjects, err = readList(name, r)
+			t, err := e.readTakeover(name, r, f, partly)
 			if err != nil {
 				return err
 			}
-			if in.Reason == "" {
-				in.Reason = "imported from " + harmless(name)
-			}
-			doc := imported{File: name, DryRun: dry, Subjects: len(in.Subjects), Refused: []api.Answer{}}
-			if dry || len(in.Subjects) == 0 {
-				return e.writeImported(doc)
-			}
-			return e.ask(c, func(ctx context.Context, d *api.Client) error {
-				bar := e.progress("importing", int64(len(in.Subjects)))
-				answers, err := d.Ban(ctx, in, func(n int) { bar.set(int64(n)) })
-				bar.end()
-				if err != nil {
-					return partly(err, answers)
-				}
-				for _, a := range answers {
-					switch {
-					case a.Refused != "":
-						doc.Refused = append(doc.Refused, a)
-					case a.Changed:
-						doc.Banned++
-					default:
-						doc.Unchanged++
-					}
-				}
-				return e.writeImported(doc)
-			})
+			return e.take(c, t, in, dry)
 		},
 	}
 	c.Flags().BoolVar(&dry, "dry-run", false, "read and check the list, ban nobody")
+	c.Flags().BoolVar(&partly, "partly", false, "ban what makes sense of a list, and leave out the rest")
+	c.Flags().StringVar(&form, "format", "auto", "the `FORM` it is in; auto tells by its content")
+	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats.FormatNames(), cobra.ShellCompDirectiveNoFileComp)) // the flag is there, and has no completion yet
 	banningFlags(c, &in)
 	return c
 }
@@ -96,8 +85,12 @@ func (e *env) writeImported(doc imported) error {
 		return e.document(doc)
 	}
 	of := counted(doc.Subjects, "subject") + " in " + harmless(doc.File)
+	left := ""
+	if doc.Faults > 0 {
+		left = fmt.Sprintf("; %s could not be taken over", grouped(doc.Faults))
+	}
 	if doc.DryRun {
-		fmt.Fprintf(e.out, "%s; nothing was changed\n", of)
+		fmt.Fprintf(e.out, "%s%s; nothing was changed\n", of, left)
 		return nil
 	}
 	line := fmt.Sprintf("%s: banned %s", of, grouped(doc.Banned))
@@ -107,7 +100,7 @@ func (e *env) writeImported(doc imported) error {
 	if n := len(doc.Refused); n > 0 {
 		line += fmt.Sprintf(", %s left out", grouped(n))
 	}
-	fmt.Fprintln(e.out, line)
+	fmt.Fprintln(e.out, line+left)
 	for i, a := range doc.Refused {
 		if i == few {
 			fmt.Fprintf(e.out, "  … %s more\n", grouped(len(doc.Refused)-few))

@@ -214,8 +214,16 @@ func keepFile(path string) (string, error) {
 // takeBans takes bans and history over. A database that cannot be read is told, and
 // left out.
 func (e *env) takeBans(ctx context.Context, m *migrate.Fail2ban, c *config.Config, o fail2banOptions) (*takenBans, error) {
-	if o.database != "" {
+	switch {
+	case o.database != "":
 		m.Database = o.database
+	case m.Database != "" && m.Folder != "/etc/fail2ban":
+		// A copy of another machine's: its database lies beside it, or has to be named.
+		root, under := strings.CutSuffix(m.Folder, "/etc/fail2ban")
+		if m.Database = root + m.Database; !under || !exists(m.Database) {
+			e.remark("bans and history are left out: name fail2ban's database with --database")
+			return nil, nil
+		}
 	}
 	if m.Database == "" {
 		e.remark("fail2ban keeps no database: there are no bans to take over")

@@ -14,6 +14,7 @@ import (
 
 	"gatehouse/internal/app"
 	"gatehouse/internal/demo"
+	"gatehouse/internal/runner"
 )
 
 // version is the version of the program; the build sets it with
@@ -21,6 +22,9 @@ import (
 var version string
 
 func main() {
+	if code, ours := runner.Main(os.Args); ours {
+		os.Exit(code) // the daemon runs this program again for the operator's commands
+	}
 	if code, ours := demo.Main(os.Args); ours {
 		os.Exit(code) // the demo runs this program again for its stage
 	}

@@ -8,11 +8,10 @@ import (
 	"strconv"
 )
 
-// walk goes through the lines of a block for what needs each of them; first is
-// the number of lines before the block.
-func (m *matching) walk(block []byte, first int) error {
+// walk goes through the lines of a block for what needs each of them.
+func (m *matching) walk(block []byte) error {
 	marks := m.marks
-	for at, number := 0, first+1; at < len(block); number++ {
+	for at := 0; at < len(block); {
 		end := bytes.IndexByte(block[at:], '\n')
 		next := at + end + 1
 		if end < 0 {
@@ -24,11 +23,16 @@ func (m *matching) walk(block []byte, first int) error {
 		if hit {
 			doc, marks = marks[0].doc, marks[1:]
 		}
-		if !hit && m.o.missed && len(m.sum.Samples) < maxMissed {
-			m.sum.Samples = append(m.sum.Samples, string(line[:min(len(line), 400)]))
+		if !hit && m.o.missed && len(m.sum.Samples) < m.o.most {
+			m.sum.Samples = append(m.sum.Samples, string(line[:min(len(line), shownLine)]))
+		}
+		if doc.Matched && m.o.matched && len(m.sum.Matches) < m.o.most {
+			shown := doc
+			shown.Line = string(line[:min(len(line), shownLine)])
+			m.sum.Matches = append(m.sum.Matches, shown)
 		}
 		if m.o.each {
-			doc.Line, doc.Number = string(bytes.TrimSuffix(line, []byte("\r"))), number
+			doc.Line = string(bytes.TrimSuffix(line, []byte("\r")))
 			b, err := marshal(doc)
 			if err != nil {
 				return err
@@ -43,10 +47,13 @@ func (m *matching) walk(block []byte, first int) error {
 	return nil
 }
 
+// shownLine is how much of a line is shown, in bytes.
+const shownLine = 400
+
 // document returns what came out.
 func (m *matching) document() matched {
 	doc := m.sum
-	doc.Patterns = []patternHits{}
+	doc.Patterns, doc.Services, doc.Dates = []patternHits{}, m.services(), m.dates.counts()
 	for _, p := range m.hits {
 		doc.Patterns = append(doc.Patterns, *p)
 	}
@@ -64,7 +71,18 @@ func (e *env) writeMatching(what, log string, m *matching) error {
 	t.add("lines", grouped(doc.Lines), fmt.Sprintf("in %.2f s%s", doc.Seconds, speed(doc)))
 	t.add("matched", grouped(doc.Matched), "count against somebody")
 	t.add("informing", grouped(doc.Informing), "only tell something")
-	t.add("missed", grouped(doc.Missed), "say nothing to it"+map[bool]string{true: fmt.Sprintf("; %s too long", grouped(doc.Skipped))}[doc.Skipped > 0])
+	t.add("missed", grouped(doc.Missed), "say nothing to it"+map[bool]string{true: fmt.Sprintf("; %s too long", grouped(doc.Skipped))}[doc.Skipped > 0]+
+		map[bool]string{true: fmt.Sprintf("; %s not of the format", grouped(doc.Odd))}[doc.Odd > 0])
+	for i, d := range doc.Dates {
+		what := "written like " + d.Shape
+		if d.Shape == "" {
+			what = "without a date that is known"
+		}
+		t.add(map[bool]string{true: "dates"}[i == 0], grouped(d.Lines), what)
+	}
+	if doc.Wrapper != "" {
+		t.add("container", doc.Wrapper, "each line is wrapped")
+	}
 	if err := e.columns(t); err != nil {
 		return err
 	}
@@ -76,6 +94,28 @@ func (e *env) writeMatching(what, log string, m *matching) error {
 		}
 		if err := e.columns(t); err != nil {
 			return err
+		}
+	}
+	if m.all {
+		fmt.Fprintln(e.out)
+		t = table{head: []string{"LINES", "RULE", "SERVICE"}}
+		for _, s := range doc.Services {
+			t.add(grouped(s.Lines), s.Rule, s.Title)
+		}
+		if len(doc.Services) == 0 {
+			fmt.Fprintln(e.out, "no service is recognised")
+		} else if err := e.columns(t); err != nil {
+			return err
+		}
+	}
+	if len(doc.Matches) > 0 {
+		fmt.Fprintln(e.out, "\nmatched, for example:")
+		for _, d := range doc.Matches {
+			who := "nobody"
+			if d.Subject != nil {
+				who = *d.Subject
+			}
+			fmt.Fprintf(e.out, "  %s by %s/%s\n    %s\n", who, *d.Rule, *d.Pattern, harmless(d.Line))
 		}
 	}
 	if len(doc.Samples) > 0 {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"gatehouse/internal/fail2ban"
 	"gatehouse/internal/replay"
@@ -31,8 +32,9 @@ type replayLogs struct {
 
 // How much of a log is looked at to see what it is, and which rules know it.
 const (
-	peekSize   = 4 << 10
-	sampleSize = 1 << 20
+	peekSize    = 4 << 10
+	wrapperPeek = 64 << 10 // of a bufio.Reader of that size
+	sampleSize  = 1 << 20
 )
 
 // openLogs opens the logs. What cannot be read is told and left out; the error says
@@ -91,6 +93,10 @@ func (l *replayLogs) open(ctx context.Context, e *env, path string, p *replayPla
 	if err != nil {
 		return err
 	}
+	if peek, ok := text.(*bufio.Reader); ok {
+		head, _ := peek.Peek(wrapperPeek) // what there is of it
+		log.Wrapper = rules.DetectWrapper(head)
+	}
 	log.Watches = p.naming(name)
 	switch {
 	case p.chosen:
@@ -102,7 +108,7 @@ func (l *replayLogs) open(ctx context.Context, e *env, path string, p *replayPla
 		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			text = io.MultiReader(bytes.NewReader(first[:n]), failing{err})
 		}
-		log.Watches = recognised(p, first[:n], log.Written)
+		log.Watches = recognised(p, first[:n], log.Written, log.Wrapper)
 		switch {
 		case n == 0:
 		case len(log.Watches) == 0:
@@ -118,7 +124,7 @@ func (l *replayLogs) open(ctx context.Context, e *env, path string, p *replayPla
 }
 
 // recognised returns the watches whose rules take lines of the sample.
-func recognised(p *replayPlan, sample []byte, written time.Time) (out []replay.Watch) {
+func recognised(p *replayPlan, sample []byte, written time.Time, w rules.Wrapper) (out []replay.Watch) {
 	if i := bytes.LastIndexByte(sample, '\n'); i >= 0 {
 		sample = sample[:i+1]
 	}
@@ -129,7 +135,7 @@ func recognised(p *replayPlan, sample []byte, written time.Time) (out []replay.W
 		}
 	}
 	taken := map[*rules.Rule]bool{}
-	rules.NewMatcher(set, rules.Options{}).Scanner(rules.SourceOptions{}).Scan(sample, written, func(h *rules.Hit) { taken[h.Rule] = true })
+	rules.NewMatcher(set, rules.Options{}).Scanner(rules.SourceOptions{Wrapper: w}).Scan(sample, written, func(h *rules.Hit) { taken[h.Rule] = true })
 	for _, w := range p.watches {
 		if w.Filter != nil && !taken[w.Rule] {
 			w.Filter.Hits(fail2ban.ScanOptions{}).Scan(sample, written, func(h *rules.Hit) { taken[h.Rule] = true })
@@ -185,16 +191,19 @@ func unpacked(name string, r io.Reader) (io.Reader, error) {
 	return b, nil
 }
 
-// isBinary reports whether more than a tenth of what a file begins with are control
-// characters: a log may have some, of its peers and of a crash.
+// isBinary reports whether two fifths of what a file begins with are control
+// characters or no UTF-8: a log may have some of both, of its peers, of programs
+// that write another encoding, and of a crash.
 func isBinary(head []byte) bool {
-	n := 0
-	for _, c := range head {
-		if c < ' ' && c != '\n' && c != '\r' && c != '\t' && c != 0x1b {
-			n++
+	odd := 0
+	for i := 0; i < len(head); {
+		r, n := utf8.DecodeRune(head[i:])
+		if r == utf8.RuneError && n == 1 || r < ' ' && r != '\n' && r != '\r' && r != '\t' && r != 0x1b {
+			odd++
 		}
+		i += n
 	}
-	return n > len(head)/10
+	return odd*5 > len(head)*2
 }
 
 // watch has a bar show how much is read.

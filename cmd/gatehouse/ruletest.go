@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"gatehouse/internal/rules"
 )
@@ -21,10 +22,18 @@ type ruleFault struct {
 	Hint    string `json:"hint,omitempty"`
 }
 
-// testRules runs the samples of rules.
+// testRules runs the samples of rules: alone, all in one log, and with what a
+// stranger may write into them.
 func (e *env) testRules(args []string) error {
-	return e.judgeRules("rules test", "failure", args, func(r *rules.Rule) (out []ruleFault) {
-		for _, f := range r.Test() {
+	rs, err := e.named("rules test", args)
+	if err != nil {
+		return err
+	}
+	book := e.rulebook()
+	together := rules.TestTogether(rs)
+	return e.judgeRules("rules test", "failure", rs, func(r *rules.Rule) (out []ruleFault) {
+		attacked, _ := r.Attack(book)
+		for _, f := range slices.Concat(r.Test(), together[r.Name], attacked) {
 			fault := ruleFault{Pattern: f.Pattern, Problem: f.String()}
 			if f.Sample >= 0 && f.Sample < len(r.Samples) {
 				fault.Line = r.Samples[f.Sample].Line
@@ -37,7 +46,11 @@ func (e *env) testRules(args []string) error {
 
 // lintRules looks for what is unwise in rules.
 func (e *env) lintRules(args []string) error {
-	return e.judgeRules("rules lint", "remark", args, func(r *rules.Rule) (out []ruleFault) {
+	rs, err := e.named("rules lint", args)
+	if err != nil {
+		return err
+	}
+	return e.judgeRules("rules lint", "remark", rs, func(r *rules.Rule) (out []ruleFault) {
 		for _, m := range rules.Lint(r) {
 			text := m.Problem
 			if m.Pattern != "" {
@@ -49,13 +62,9 @@ func (e *env) lintRules(args []string) error {
 	})
 }
 
-// judgeRules tells what judge finds wrong with each of the rules that the
-// arguments name; its error says how much that is.
-func (e *env) judgeRules(what, noun string, args []string, judge func(*rules.Rule) []ruleFault) error {
-	rs, err := e.named(what, args)
-	if err != nil {
-		return err
-	}
+// judgeRules tells what judge finds wrong with each of the rules; its error says how
+// much that is.
+func (e *env) judgeRules(what, noun string, rs []*rules.Rule, judge func(*rules.Rule) []ruleFault) error {
 	docs := make([]verdictDoc, 0, len(rs))
 	count := 0
 	for _, r := range rs {
@@ -66,6 +75,7 @@ func (e *env) judgeRules(what, noun string, args []string, judge func(*rules.Rul
 		count += len(d.Problems)
 		docs = append(docs, d)
 	}
+	var err error
 	if e.json {
 		err = writeArray(e.out, docs)
 	} else {

@@ -23,7 +23,7 @@ func (e *env) configPath() string {
 // that of an empty file.
 func (e *env) settings() (*config.Config, error) {
 	o := config.Options{UID: os.Geteuid(), Env: os.Getenv, RuleExists: ruleExists, PortsProblems: app.PortsProblems, FilterProblems: e.filterProblems,
-		PushURLProblem: notify.CheckPushURL, KindExists: notify.KnownKind, SecretProblem: e.secrets}
+		PushURLProblem: notify.CheckPushURL, KindExists: notify.KnownKind, SecretProblem: e.secrets, CommandProblem: e.commandProblem}
 	c, err := config.Load(e.configPath(), o)
 	if e.config == "" && errors.Is(err, fs.ErrNotExist) {
 		return config.Default(o)

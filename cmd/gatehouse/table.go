@@ -11,6 +11,7 @@ import (
 var groups = []*cobra.Group{
 	{ID: "guard", Title: "The daemon:"},
 	{ID: "bans", Title: "Bans:"},
+	{ID: "ports", Title: "Ports:"},
 	{ID: "rules", Title: "Rules and logs:"},
 	{ID: "house", Title: "The house:"},
 	{ID: "other", Title: "Other:"},
@@ -36,8 +37,13 @@ func commands(e *env) []*cobra.Command {
 		in("bans", logCommand(e)),
 		in("bans", allowCommand(e)),
 		in("bans", listsCommand(e)),
+		in("bans", hooksCommand(e)),
 		in("bans", importCommand(e)),
 		in("bans", exportCommand(e)),
+		// ports
+		in("ports", portCommand(e)),
+		in("ports", portAlias(e, "block", "close")),
+		in("ports", portAlias(e, "unblock", "open")),
 		// rules
 		in("rules", rulesCommand(e)),
 		in("rules", matchCommand(e)),
@@ -86,6 +92,10 @@ func newRoot(e *env) *cobra.Command {
 	root.SetHelpCommand(&cobra.Command{
 		Use: "help [COMMAND]", Short: "describe a command", Hidden: true,
 		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 && args[0] == "fail2ban" {
+				writeFail2banHelp(e)
+				return nil
+			}
 			c, rest, err := root.Find(args)
 			if err != nil || len(rest) > 0 {
 				return misused("see: gatehouse --help", "there is no command %q", strings.Join(args, " "))

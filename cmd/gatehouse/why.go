@@ -72,7 +72,7 @@ func (e *env) writeWhatIf(ps []api.Prospect) {
 }
 
 func (e *env) writeWhy(w api.Why) {
-	colour := map[string]style{api.IsBanned: red, api.IsNever: green, api.IsAllowed: green, api.IsWatched: yellow}[w.Verdict]
+	colour := map[string]style{api.IsBanned: red, api.IsNever: green, api.IsAllowed: green, api.IsWatched: yellow, api.IsHeld: yellow}[w.Verdict]
 	fmt.Fprintln(e.out, e.paint(colour, harmless(w.Sentence)))
 	for _, b := range w.Bans {
 		e.writeBan(b)
@@ -80,9 +80,11 @@ func (e *env) writeWhy(w api.Why) {
 	if w.Allowed != "" {
 		fmt.Fprintf(e.out, "\nnever banned: %s\n", harmless(w.Allowed))
 	}
+	e.writeHeld(w.Held)
 	e.writeListings(w.Lists)
 	e.writeWindows(w.Windows)
 	e.writeHistory(w.History)
+	e.writeHookRuns(w.Hooks)
 	if len(w.Bans) > 0 {
 		var names []string
 		for _, b := range w.Bans {

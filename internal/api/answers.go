@@ -20,7 +20,7 @@ type done struct {
 func (s *Server) status(context.Context, *nothing) (Status, error) {
 	st := s.backend.Status()
 	st.Since = st.Since.UTC()
-	st.Lists = own(st.Lists)
+	st.Lists, st.Hooks = own(st.Lists), own(st.Hooks)
 	return st, nil
 }
 
@@ -58,7 +58,7 @@ func (s *Server) why(ctx context.Context, in *whyInput) (Why, error) {
 		return Why{}, err
 	}
 	w.Bans, w.Windows, w.History = own(w.Bans), own(w.Windows), own(w.History)
-	w.Lists = own(w.Lists)
+	w.Lists, w.Hooks = own(w.Lists), own(w.Hooks)
 	for i, b := range w.Bans {
 		w.Bans[i] = banInUTC(b)
 	}
@@ -89,12 +89,13 @@ type logInput struct {
 	Limit   int       `query:"limit" minimum:"0" doc:"end after so many; 0 = no limit"`
 	Follow  bool      `query:"follow" doc:"go on with what comes"`
 	Rule    string    `query:"rule" doc:"records of this rule only"`
+	Kind    string    `query:"kind" maxLength:"130" doc:"records of this kind only: a verdict (ban), a part (scan), or a topic (scan.held)"`
 	Subject string    `query:"subject" doc:"records on this subject, what covers it and what lies in it"`
 	Since   time.Time `query:"since" doc:"records decided at or after this time"`
 }
 
 func (s *Server) log(ctx context.Context, in *logInput, out *lines) error {
-	q := LogQuery{After: in.After, Last: in.Last, Limit: in.Limit, Follow: in.Follow, Rule: in.Rule, Since: in.Since}
+	q := LogQuery{After: in.After, Last: in.Last, Limit: in.Limit, Follow: in.Follow, Rule: in.Rule, Kind: in.Kind, Since: in.Since}
 	if in.Subject != "" {
 		sub, err := parseSubject(in.Subject)
 		if err != nil {

@@ -161,6 +161,7 @@ func (c *Client) Bans(ctx context.Context, q BansQuery, yield func(Ban) error) e
 func (c *Client) Log(ctx context.Context, q LogQuery, yield func(gate.Record) error) error {
 	v := url.Values{}
 	set(v, "rule", q.Rule)
+	set(v, "kind", q.Kind)
 	set(v, "subject", q.Subject.String())
 	if q.After > 0 {
 		v.Set("after", strconv.FormatUint(q.After, 10))

@@ -30,6 +30,8 @@ type Backend struct {
 	Log func(ctx context.Context, q LogQuery, yield func(gate.Record) error) error
 	// AllowList returns what is never banned because somebody said so.
 	AllowList func() []Allowed
+	// HookRuns returns the latest runs of a hook, oldest first.
+	HookRuns func(name string) ([]HookRun, error)
 	// List looks at a block list now, or where by names who asks, takes what is held
 	// back of it.
 	List func(ctx context.Context, name, by string) error
@@ -44,6 +46,8 @@ type Backend struct {
 	Reload func(ctx context.Context) error
 	// Notify is about telling people.
 	Notify Notify
+	// Panel is about the alarm panel.
+	Panel PanelDesk
 	// Stop begins the ordered shutdown and returns; with flush the bans leave
 	// the kernel, too.
 	Stop func(flush bool) error
@@ -69,6 +73,7 @@ type LogQuery struct {
 	Limit   int          // end after so many, 0 = no limit
 	Follow  bool         // go on with what comes
 	Rule    string       // of this rule only
+	Kind    string       // of this kind only: a verdict (`ban`), a part (`scan`: all of this rule) or a topic (`scan.held`)
 	Subject gate.Subject // on this subject, what covers it, or what lies in it
 	Since   time.Time    // decided at or after this time
 }
@@ -84,7 +89,9 @@ type Ban struct {
 	Ports    gate.Ports   `json:"ports" doc:"which ports are closed to it; empty = all"`
 	Offences int          `json:"offences" doc:"how often it was banned, this one included"`
 	HTTP     bool         `json:"http,omitempty" doc:"it comes by a trusted proxy: only the web server or the proxy can refuse it"`
-	Enforced bool         `json:"enforced" doc:"whether the kernel drops what it sends"`
+	Enforced bool         `json:"enforced" doc:"whether what it sends is refused: by the kernel, or by a web server that is told of it"`
+
+	Evidence gate.Evidence `json:"evidence,omitempty" doc:"what it rests on: proven, or forgeable, which spares live connections"`
 }
 
 // State is how the daemon is, in one word or two.
@@ -111,11 +118,15 @@ type Status struct {
 	Drops    Drops          `json:"drops" doc:"what the firewall dropped since it was loaded"`
 	Never    []gate.Subject `json:"never" doc:"who can never be banned: this machine, its gateways, its name servers, who is logged in"`
 	Allow    []string       `json:"allow" doc:"who is never banned because somebody said so"`
+	Scan     *Scan          `json:"scan,omitempty" doc:"what guards against port scans"`
 	Ledger   Ledger         `json:"ledger" doc:"the memory of all decisions"`
 	Firewall Firewall       `json:"firewall" doc:"our table in the kernel"`
 	Channels []Channel      `json:"channels,omitempty" doc:"ways to people, and how they fare"`
+	Broker   *Broker        `json:"broker,omitempty" doc:"the MQTT broker, where there is one"`
 	Degraded []Weakness     `json:"degraded" doc:"what does not work, and what to do"`
+	Notes    []string       `json:"notes" doc:"what to know that is no fault"`
 	Lists    []List         `json:"lists" doc:"the block lists"`
+	Hooks    []Hook         `json:"hooks" doc:"the commands that are run for what is recorded"`
 }
 
 // Source is one thing that is watched.
@@ -171,12 +182,14 @@ const (
 // Why is the whole story of one subject.
 type Why struct {
 	Subject  gate.Subject  `json:"subject" doc:"who was asked about"`
-	Verdict  string        `json:"verdict" enum:"banned,never,allowed,watched,free" doc:"what holds now"`
+	Verdict  string        `json:"verdict" enum:"banned,never,allowed,held,watched,free" doc:"what holds now"`
 	Sentence string        `json:"sentence" doc:"the verdict and its reason in one sentence"`
 	Bans     []Ban         `json:"bans" doc:"the bans that cover it, the widest first"`
 	Allowed  string        `json:"allowed,omitempty" doc:"why it may not be banned: the entry of the allow list, or what the guard says"`
+	Held     *Held         `json:"held,omitempty" doc:"how the kernel holds it for a port scan; absent = it does not"`
 	Windows  []Window      `json:"windows" doc:"what is being counted against it"`
 	Lists    []Listing     `json:"lists" doc:"entries of block lists that cover it"`
+	Hooks    []HookRun     `json:"hooks" doc:"the latest commands that were run for it, oldest first"`
 	History  []gate.Record `json:"history" doc:"earlier and present decisions with their evidence, oldest first"`
 	WhatIf   []Prospect    `json:"what_if,omitempty" doc:"what would follow; where it was asked for"`
 }

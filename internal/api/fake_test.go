@@ -97,6 +97,8 @@ func (f *fake) backend() Backend {
 			return nil
 		},
 		AllowList: func() []Allowed { return nil },
+		List:      func(context.Context, string, string) error { return f.err },
+		HookRuns:  func(string) ([]HookRun, error) { return nil, f.err },
 		Reload:    func(context.Context) error { return f.err },
 		Stop: func(flush bool) error {
 			f.mu.Lock()

@@ -24,6 +24,15 @@ type Channel struct {
 	Fallback string     `json:"fallback,omitempty" doc:"the channel that takes over"`
 }
 
+// Broker is how the connection to the MQTT broker fares.
+type Broker struct {
+	Server    string    `json:"server" doc:"host and port"`
+	Connected bool      `json:"connected" doc:"whether it is up"`
+	Since     time.Time `json:"since" doc:"since when it is as it is"`
+	Why       string    `json:"why,omitempty" doc:"why it is down"`
+	Topics    int       `json:"topics" doc:"retained topics that are ours"`
+}
+
 // Waiting is one message that gathers or waits to be delivered.
 type Waiting struct {
 	ID       string     `json:"id,omitempty" doc:"delivery identifier, seq/channel; absent while it gathers"`

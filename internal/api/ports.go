@@ -21,6 +21,7 @@ type PortWish struct {
 	Sure      bool // the asker's own session may be cut
 	Reason    string
 	Caller    Caller
+	Named     string // who asks, where it is no caller: "mqtt"
 }
 
 // PortAsking asks for a change of ports.
@@ -130,8 +131,16 @@ func (in PortAsking) wish() (w PortWish, err error) {
 	return w, nil
 }
 
-// Check finds what is wrong with a wish before anybody is asked.
+// Check finds what is wrong with a wish before anybody is asked; what its names
+// stand for only the daemon knows.
 func (in PortAsking) Check() error {
+	for _, w := range in.What {
+		if w != "" && '0' <= w[0] && w[0] <= '9' {
+			if _, err := gate.ParsePorts(w); err != nil {
+				return err
+			}
+		}
+	}
 	_, err := in.wish()
 	return err
 }

@@ -35,12 +35,18 @@ func (s *Server) routes(h huma.API) {
 	route(h, "GET /v1/notify/queue", "notifyQueue", "What waits to be told", s.notifyQueue)
 	route(h, "POST /v1/notify/test", "notifyTest", "Send a real message through a channel", s.notifyTest)
 
+	route(h, "GET /v1/hooks/{name}", "hookRuns", "The latest runs of a hook, oldest first", s.hookRuns)
 	route(h, "POST /v1/lists/{name}/refresh", "refreshList", "Look at a block list now", s.refreshList)
 	route(h, "POST /v1/lists/{name}/accept", "acceptList", "Take what is held back of a block list", s.acceptList)
 
 	route(h, "GET /v1/ports", "ports", "Which ports are closed, and which are open that would be closed", s.ports)
 	route(h, "POST /v1/ports", "askPorts", "Close or open ports, or take that back", s.askPorts)
 	route(h, "POST /v1/ports/confirm", "confirmPorts", "Make changes last that cut somebody's own session", s.confirmPorts)
+
+	route(h, "GET /v1/panel", "panel", "How the alarm panel and the connection to it are", s.panelState)
+	route(h, "POST /v1/panel", "orderPanel", "Arm, disarm, bypass, press keys; answers when the panel's own state says what became of it", s.panelOrder)
+	route(h, "GET /v1/panel/settings", "panelSettings", "Ask the panel's adapter for its settings", s.panelSettings)
+	stream(h, "GET /v1/panel/follow", "followPanel", "What happens at the alarm panel, one JSON document a line", PanelItem{}, s.panelFollow)
 
 	route(h, "POST /v1/reload", "reload", "Read the configuration again; on an error nothing changes", s.reload)
 	route(h, "POST /v1/stop", "stop", "Stop the daemon", s.stop)

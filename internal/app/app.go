@@ -53,7 +53,10 @@ type daemon struct {
 	spine    *spine
 	names    *names
 	lists    *listDesk
+	hooks    *hookDesk
+	exports  *exportDesk
 	manager  manager
+	scans    *scanning
 	stop     context.CancelFunc // begins the shutdown
 	flush    atomic.Bool        // the table is to leave the kernel
 
@@ -61,8 +64,11 @@ type daemon struct {
 
 	reloading sync.Mutex // held by the one reload that is under way
 	mu        sync.Mutex // guards what a reload replaces
+	porters   *porters
 	sensor    *sensing
-	telling   *telling // nil = nobody is to be told
+	telling   *telling  // nil = nobody is to be told
+	housing   *housing  // nil = there is no broker
+	guarding  *guarding // nil = there is no alarm panel
 }
 
 // sensing is the running log sensor, which a reload replaces whole.
@@ -109,6 +115,13 @@ func (d *daemon) socket(c *config.Config) string {
 // kernel again, and nothing runs yet.
 func (d *daemon) open(c *config.Config) (err error) {
 	p := d.plan.Load()
+	d.hooks, d.exports = newHookDesk(d), &exportDesk{d: d}
+	d.hooks.prepare(c)
+	defer func() {
+		if err != nil {
+			d.hooks.end()
+		}
+	}()
 	d.reportBroken(nil, p)
 	d.ledger, err = ledger.Open(c.State, ledger.Options{Log: d.log, Boot: bootID(), Forget: c.Forget, Changed: d.ledgerChanged})
 	if err != nil {
@@ -131,6 +144,7 @@ func (d *daemon) open(c *config.Config) (err error) {
 	}
 	d.names = newNames(d.log, lookup)
 	d.lists = newListDesk(d)
+	d.scans = newScanning(d)
 	p.detect.Single = slices.Clone(d.host.Snapshot().OnLink)
 	d.spine = &spine{
 		log: d.log, detect: detect.New(p.detect), counting: p.detect, policy: policy.New(p.policy, d.ledger.Past),
@@ -141,6 +155,8 @@ func (d *daemon) open(c *config.Config) (err error) {
 	}
 	d.spine.policy.Remember(d.inside)
 	d.spine.exempted = d.lists.stir
+	d.scans.begin(&c.Scan, d.begun)
+	d.scans.arm(&c.Scan, d.begun) // before the first load, so that a restart leaves no gap
 	return d.restore()
 }
 
@@ -251,9 +267,16 @@ func (d *daemon) guard(ctx context.Context, server *api.Server) (flushed bool, e
 	})
 	line.start(middle, task{"names", d.names.Run})
 	d.startSensor(ctx, d.plan.Load())
+	d.startPorts(ctx, d.plan.Load().config)
 	d.lists.start(ctx, d.plan.Load().config)
+	d.hooks.start(ctx, d.plan.Load().config)
+	d.exports.start(ctx, d.plan.Load().config)
+	doors.start(ctx, task{"news of faults", d.tellOfFaults})
+	d.scans.start(ctx, &d.plan.Load().config.Scan)
 	doors.start(ctx, task{"lists in the kernel", d.lists.Run})
 	d.startNotify(ctx, d.plan.Load())
+	d.startPanel(ctx, d.plan.Load())
+	d.startMQTT(ctx, d.plan.Load())
 	doors.start(ctx, task{"api", server.Run})
 	if d.o.Decided != nil {
 		from := d.ledger.Newest()
@@ -269,7 +292,14 @@ func (d *daemon) guard(ctx context.Context, server *api.Server) (flushed bool, e
 	<-ctx.Done()
 	d.manager.tell("STOPPING=1")
 	d.stopSensor()
+	d.stopPanel()
+	d.stopPorts()
+	d.scans.stop()
 	d.lists.stop()
+	d.exports.stop()
+	d.hooks.stop()
+	d.hooks.end()
+	d.stopMQTT()
 	d.stopNotify()
 	doors.wait()
 	endMiddle()

@@ -26,6 +26,7 @@ func (d *daemon) ask(ctx context.Context, wishes []api.Wish) ([]gate.Answer, err
 				}
 			}
 		}
+		d.scans.lift(wishes, answers)
 		return answers, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -40,7 +41,7 @@ func (s *spine) ask(wishes []api.Wish, done func(error)) []gate.Answer {
 	for i := range wishes {
 		w := &wishes[i]
 		e := gate.Event{Time: now, Origin: s.command(), Rule: "command", Subject: w.Subject, Class: gate.ClassAsk, Evidence: gate.Proven, Ask: &w.Ask}
-		if w.Name != "" {
+		if w.Name != "" && w.Subject.Kind() != gate.KindPort {
 			answers[i] = s.allowName(e)
 			continue
 		}

@@ -295,6 +295,12 @@ func (k *listDesk) drop(wanted []policy.ListBan) {
 			delete(k.inForce, name)
 		}
 	}
+	for _, l := range k.d.firewall.Lists() { // what an earlier run has left there
+		wanted := slices.ContainsFunc(wanted, func(w policy.ListBan) bool { return w.Verdict == gate.Ban && w.Subject.Name() == l.Name })
+		if !wanted && !slices.Contains(gone, l.Name) {
+			gone = append(gone, l.Name)
+		}
+	}
 	k.mu.Unlock()
 	for _, name := range gone {
 		if err := k.d.dropList(name); err != nil {

@@ -1,22 +1,21 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
-	"os/exec"
 	"slices"
-	"syscall"
 	"time"
 
 	"gatehouse/internal/api"
 	"gatehouse/internal/config"
 	"gatehouse/internal/gate"
 	"gatehouse/internal/notify"
+	"gatehouse/internal/runner"
 )
 
 // keepNotify is the namespace of what is to be told, and the name of its cursor.
@@ -37,8 +36,9 @@ func (d *daemon) startNotify(ctx context.Context, p *plan) {
 	if len(c.Channels) == 0 {
 		return
 	}
+	d.hooks.prepare(p.config)
 	n, err := notify.New(c, notify.Deps{
-		Outside: notify.Outside{Getenv: d.o.Getenv, Command: runCommand, Push: runPush},
+		Outside: notify.Outside{Getenv: d.o.Getenv, Command: d.runCommand, Push: d.runPush},
 		Log:     d.log, Host: hostName(), Store: d.ledger.Keep(keepNotify),
 		Newest: d.ledger.Newest, Follow: d.ledger.Follow, Flush: d.ledger.Flush,
 		Network: networkOf(p.config), Tell: func(kind, sentence string) { d.tell(ctx, keepNotify, kind, gate.Subject{}, sentence) },
@@ -158,46 +158,44 @@ func severity(word string) notify.Severity {
 	return s
 }
 
-// maxOutput bounds what is kept of the output of a command, in bytes.
-const maxOutput = 64 << 10
+// Bounds of a command that a channel runs.
+const (
+	maxOutput   = 64 << 10         // bytes of its output that are kept
+	commandTime = 30 * time.Second // for all of it
+)
 
-// runCommand runs a program with arguments and input, without a shell.
-func runCommand(ctx context.Context, argv []string, stdin []byte) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	var out capped
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &out, &out
-	cmd.Dir, cmd.WaitDelay = "/", time.Second
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	err := cmd.Run()
-	if ctx.Err() != nil {
-		err = fmt.Errorf("it took too long: %w", ctx.Err())
-	}
-	return out.Bytes(), err
+// tellsByCommand reports whether a channel runs a program: the local sendmail, or
+// the process of a push message.
+func tellsByCommand(c *config.Config) bool {
+	return slices.ContainsFunc(c.Notify.Channels, func(ch config.Channel) bool {
+		return len(ch.Mail) > 0 && ch.Server == "" || ch.URL != config.Secret{}
+	})
 }
 
-// capped keeps the first maxOutput bytes of what is written, and takes all.
-type capped struct{ bytes.Buffer }
-
-// Write implements io.Writer.
-func (c *capped) Write(p []byte) (int, error) {
-	c.Buffer.Write(p[:min(len(p), maxOutput-c.Len())])
-	return len(p), nil
+// runCommand has the child that runs commands run a program with arguments and
+// input, without a shell.
+func (d *daemon) runCommand(ctx context.Context, argv []string, stdin []byte) ([]byte, error) {
+	res, err := d.hooks.runner.Do(ctx, runner.Command{Argv: argv, Stdin: stdin, Limit: commandTime, Output: maxOutput})
+	if err == nil && res.Problem != "" {
+		err = errors.New(res.Problem)
+	}
+	return []byte(res.Output), err
 }
 
 // runPush hands a message to a process of its own, for what the library behind it
 // cannot bound.
-func runPush(ctx context.Context, p notify.PushRequest) (notify.PushAnswer, error) {
+func (d *daemon) runPush(ctx context.Context, p notify.PushRequest) (notify.PushAnswer, error) {
 	in, err := json.Marshal(p)
 	if err != nil {
 		return notify.PushAnswer{}, err
 	}
-	out, err := runCommand(ctx, []string{"/proc/self/exe", notify.PushArg}, in)
+	out, err := d.runCommand(ctx, []string{"/proc/self/exe", notify.PushArg}, in)
 	if err != nil {
-		return notify.PushAnswer{}, fmt.Errorf("push: %w", err)
+		return notify.PushAnswer{}, fmt.Errorf("the process of the message: %w", err)
 	}
 	var a notify.PushAnswer
 	if err := json.Unmarshal(out, &a); err != nil {
-		return a, fmt.Errorf("push: the answer of its process cannot be read: %w", err)
+		return a, fmt.Errorf("the answer of the process of the message cannot be read: %w", err)
 	}
 	return a, nil
 }

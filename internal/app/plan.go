@@ -71,6 +71,7 @@ func newPlan(c *config.Config) *plan {
 			p.watch(r, watchName(c.Watch[:i], w.Rule), w)
 		}
 	}
+	p.watchScans(&c.Scan)
 	p.firewall = firewall.Config{OpenFile: firewall.DefaultOpenFile}
 	if c.Firewall.Verdict == "reject" {
 		p.firewall.Verdict = firewall.Reject

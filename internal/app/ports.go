@@ -229,6 +229,9 @@ func (d *daemon) askPorts(ctx context.Context, w api.PortWish) ([]api.PortAnswer
 		return nil, &api.Error{Status: 422, Message: err.Error(), Hint: "gatehouse port list shows what is closed"}
 	}
 	ask := gate.Ask{Verdict: w.Verdict, For: w.For, Reason: w.Reason, By: w.Caller.By(), From: w.From, To: w.To, Cut: w.Cut, Sure: w.Sure}
+	if w.Named != "" {
+		ask.By = w.Named
+	}
 	if w.Caller.PID > 0 && w.Direction == gate.In {
 		if peer, ok := host.PeerOf(int(w.Caller.PID)); ok {
 			ask.Peer = peer
@@ -243,11 +246,15 @@ func (d *daemon) askPorts(ctx context.Context, w api.PortWish) ([]api.PortAnswer
 	if err != nil {
 		return nil, err
 	}
+	foreign := d.foreign()
 	out := make([]api.PortAnswer, len(answers))
 	for i, a := range answers {
 		out[i] = api.PortAnswer{
 			Answer:  api.Answer{Subject: a.Subject.String(), Changed: a.Changed, Until: api.TimeOf(a.Until), Refused: a.Refused, Hint: a.Hint, Note: a.Note},
 			Service: list[i].Service, Confirm: api.TimeOf(a.Confirm),
+		}
+		if w.Verdict == gate.Open && a.Refused == "" {
+			out[i].Others = foreign.Says(list[i].Ports, w.Direction)
 		}
 	}
 	return out, nil
@@ -289,11 +296,24 @@ func (d *daemon) ports(ctx context.Context, at time.Time) ([]api.Port, error) {
 	if at.IsZero() {
 		counters = d.firewall.PortCounters()
 	}
+	foreign := d.foreign()
 	out := make([]api.Port, len(views))
 	for i, v := range views {
 		out[i] = portOf(v, counters)
+		out[i].Others = foreign.Says(v.Ports, v.Direction)
 	}
 	return out, nil
+}
+
+// foreign looks at what tables of other programs do to ports; nil where nobody can
+// look.
+func (d *daemon) foreign() *ports.Foreign {
+	f, err := ports.ReadForeign(firewall.DefaultTable)
+	if err != nil {
+		d.log.Debug("look at other tables", "err", err)
+		return nil
+	}
+	return f
 }
 
 func portOf(v policy.PortView, counters map[string]firewall.Counter) api.Port {
@@ -316,4 +336,3 @@ func prefixText(p netip.Prefix) string {
 	}
 	return gate.PrefixSubject(p).String()
 }
-

@@ -26,6 +26,7 @@ func (d *daemon) reload(ctx context.Context) error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
 	d.stopSensor()
+	d.stopPorts()
 	err = d.spine.do(ctx, func() { d.spine.reload(p) })
 	if err == nil {
 		d.plan.Store(p)
@@ -36,12 +37,24 @@ func (d *daemon) reload(ctx context.Context) error {
 		}
 	}
 	d.startSensor(d.running, d.plan.Load())
+	d.startPorts(d.running, d.plan.Load().config)
+	d.scans.stop()
+	d.scans.begin(&d.plan.Load().config.Scan, d.begun)
+	d.scans.arm(&d.plan.Load().config.Scan, time.Now())
+	d.scans.start(d.running, &d.plan.Load().config.Scan)
 	if err == nil {
 		d.lists.stop()
 		d.lists.start(d.running, c)
+		d.exports.stop()
+		d.hooks.stop()
+		d.hooks.start(d.running, c)
+		d.exports.start(d.running, c)
 	}
 	d.stopNotify()
 	d.startNotify(d.running, d.plan.Load())
+	d.reloadPanel(d.plan.Load())
+	d.stopMQTT()
+	d.startMQTT(d.running, d.plan.Load())
 	return err
 }
 

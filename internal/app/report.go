@@ -23,9 +23,10 @@ import (
 func (d *daemon) backend() api.Backend {
 	return api.Backend{
 		Notify: api.Notify{Queue: d.notifyQueue, Test: d.notifyTest},
+		Panel:  d.panelDesk(),
 		Status: d.status, Ask: d.ask, Adopt: d.adopt, Bans: d.bans, Why: d.why, WhatIf: d.whatIf, Log: d.records,
 		Ports: d.ports, AskPorts: d.askPorts, ConfirmPorts: d.confirmPorts,
-		AllowList: d.allowed, List: d.listAsked, Reload: d.reload, Stop: d.stopAsked,
+		AllowList: d.allowed, List: d.listAsked, HookRuns: d.hooks.runs, Reload: d.reload, Stop: d.stopAsked,
 	}
 }
 
@@ -62,9 +63,13 @@ func (d *daemon) status() api.Status {
 			st.Allow = append(st.Allow, e.Text)
 		}
 	}
-	st.Lists = d.lists.report()
+	st.Lists, st.Hooks = d.lists.report(), d.hooks.report()
+	st.Scan = d.scans.report()
+	st.Drops.Packets, st.Drops.Bytes = st.Drops.Packets+st.Scan.Dropped.Packets, st.Drops.Bytes+st.Scan.Dropped.Bytes
 	st.Sources = d.sources()
 	st.Channels = d.channelStatus()
+	st.Broker = d.mqttStatus()
+	st.Notes = append([]string{}, d.portNotes()...)
 	st.Degraded = d.weaknesses(st.Sources)
 	st.State = state(fw, len(st.Degraded) > 0)
 	return st
@@ -182,7 +187,7 @@ func (d *daemon) bans(ctx context.Context, q api.BansQuery, yield func(api.Ban) 
 func (d *daemon) banOf(l ledger.Live) api.Ban {
 	return api.Ban{
 		Subject: l.Subject, Since: l.Time.UTC(), Until: api.TimeOf(l.Until), Rule: l.Rule, Origin: l.Origin.String(),
-		Reason: l.Why, Ports: l.Scope.Ports, Offences: l.Offence, HTTP: l.Scope.HTTP, Enforced: !l.Scope.HTTP && d.firewall.Enforced(l.Subject),
+		Reason: l.Why, Ports: l.Scope.Ports, Offences: l.Offence, HTTP: l.Scope.HTTP, Enforced: d.enforced(l.Subject, l.Scope), Evidence: evidenceOf(l.Scope),
 	}
 }
 
@@ -224,6 +229,8 @@ func (d *daemon) why(ctx context.Context, s gate.Subject) (api.Why, error) {
 		w.Allowed = "it is on the allow list (" + known.Allowed[0].Text + ")"
 	}
 	d.onLists(&w)
+	w.Hooks = d.hooks.about(s)
+	d.scans.tell(&w)
 	return w, nil
 }
 
@@ -240,7 +247,7 @@ func policyWindows(ws []detect.Window) []policy.Window {
 func (d *daemon) story(b policy.Ban) api.Ban {
 	return api.Ban{
 		Subject: b.Subject, Since: b.Since.UTC(), Until: api.TimeOf(b.Until), Rule: b.Rule, Origin: b.Origin.String(),
-		Reason: b.Why, Ports: b.Scope.Ports, Offences: b.Offence, HTTP: b.Scope.HTTP, Enforced: !b.Scope.HTTP && d.firewall.Enforced(b.Subject),
+		Reason: b.Why, Ports: b.Scope.Ports, Offences: b.Offence, HTTP: b.Scope.HTTP, Enforced: d.enforced(b.Subject, b.Scope), Evidence: evidenceOf(b.Scope),
 	}
 }
 
@@ -273,9 +280,12 @@ func verdictOf(e policy.Explanation) string {
 func (d *daemon) records(ctx context.Context, q api.LogQuery, yield func(gate.Record) error) error {
 	after, left := q.After, q.Limit
 	lq := ledger.Query{After: after, Subject: q.Subject, Covering: q.Subject.IsValid(), Rule: q.Rule, Since: q.Since}
+	keep, some := byKind(&lq, q)
+	if !some {
+		return nil
+	}
 	if q.Last > 0 {
-		lq.Reverse, lq.Limit = true, q.Last
-		rs, err := d.ledger.Records(lq)
+		rs, err := d.newestRecords(lq, q.Last, keep)
 		if err != nil {
 			return err
 		}
@@ -314,10 +324,13 @@ func (d *daemon) records(ctx context.Context, q api.LogQuery, yield func(gate.Re
 			return err
 		}
 		for _, r := range rs {
+			after = r.Seq
+			if !keep(r) {
+				continue
+			}
 			if err := yield(r); err != nil {
 				return err
 			}
-			after = r.Seq
 			if left--; q.Limit > 0 && left == 0 {
 				return nil
 			}
@@ -327,7 +340,7 @@ func (d *daemon) records(ctx context.Context, q api.LogQuery, yield func(gate.Re
 
 // matches reports whether a record is one that a query asks for.
 func matches(q api.LogQuery, r gate.Record) bool {
-	return (q.Rule == "" || r.Rule == q.Rule) && !r.Time.Before(q.Since) &&
+	return (q.Rule == "" || r.Rule == q.Rule) && isKind(q, r) && !r.Time.Before(q.Since) &&
 		(!q.Subject.IsValid() || r.Subject == q.Subject || r.Subject.Covers(q.Subject) || q.Subject.Covers(r.Subject))
 }
 

@@ -39,9 +39,13 @@ type fault struct {
 type faults struct {
 	mu sync.Mutex
 	m  map[string]fault
+
+	changes chan transition // holds maxTransitions; when it is full, one more is not recorded
 }
 
-func newFaults() *faults { return &faults{m: map[string]fault{}} }
+func newFaults() *faults {
+	return &faults{m: map[string]fault{}, changes: make(chan transition, maxTransitions)}
+}
 
 // crew runs tasks and restarts those that fail. What is wrong with them goes into
 // the list that it was given. It is safe for concurrent use.
@@ -96,12 +100,19 @@ func (c *crew) wait() { c.wg.Wait() }
 func (f *faults) report(part, why, hint string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	old, known := f.m[part]
+	if known != (why != "") {
+		select {
+		case f.changes <- transition{part, why}:
+		default:
+		}
+	}
 	if why == "" {
 		delete(f.m, part)
 		return
 	}
 	since := time.Now()
-	if old, known := f.m[part]; known {
+	if known {
 		since = old.Since
 	}
 	f.m[part] = fault{Part: part, Why: why, Hint: hint, Since: since}

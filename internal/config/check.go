@@ -19,6 +19,12 @@ type check struct {
 // checks are the tests that a tag can name.
 var checks = map[string]check{
 	"account":       {run: account},
+	"adapter":       {run: adapter},
+	"door":          {run: door},
+	"label":         {run: label},
+	"relay":         {run: relay},
+	"rfserial":      {run: rfserial},
+	"silence":       {run: silence},
 	"happening":     {run: happening},
 	"hookCommand":   {run: hookCommand},
 	"minisign":      {run: minisignKey},

@@ -44,6 +44,8 @@ type Config struct {
 	Notify Notify `key:"notify" doc:"Who is told of what, how and when. Without channels nobody is."`
 	// MQTT is off without a server.
 	MQTT MQTT `key:"mqtt" doc:"Shows bans, services and the state of the guard to Home Assistant and whoever else listens on an MQTT broker, and takes commands from there if allowed to."`
+	// Panel is off without a device.
+	Panel Panel `key:"panel" doc:"An alarm panel (Honeywell or Ademco Vista, DSC) behind an AlarmDecoder adapter: what happens there is recorded and told, and gatehouse panel commands it. docs/panel.md tells how to connect one."`
 	// Services are by name, as gate.IsName wants it.
 	Services map[string]Service `key:"services" example:"ssh" doc:"Names for ports of this machine, and whether they rest open or closed. Schedules, remote files and commands open and close them by name."`
 	// Ports says who opens and closes ports besides commands.

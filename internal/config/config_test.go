@@ -28,6 +28,7 @@ func defaults() *Config {
 		Filters:   "/etc/fail2ban",
 		Notify:    Notify{Templates: "/etc/gatehouse/templates"},
 		MQTT:      MQTT{Topic: "gatehouse", Discovery: "homeassistant"},
+		Panel:     Panel{Silence: 45 * time.Second, EntryDelay: 30 * time.Second},
 		Scan: Scan{
 			Traps:     gate.PortsOf(gate.PortRange{Proto: gate.TCP, Lo: 23, Hi: 23}, gate.PortRange{Proto: gate.TCP, Lo: 3389, Hi: 3389}),
 			Threshold: Distinct{Count: 5, Within: time.Minute}, Shared: Distinct{Count: 10, Within: time.Minute}, Slow: Distinct{Count: 10, Within: 24 * hour},

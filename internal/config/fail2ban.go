@@ -73,8 +73,12 @@ func checkFilters(d *decoder, folder string, entries []*node) {
 		}
 		if d.o.FilterProblems != nil {
 			for _, p := range d.o.FilterProblems(folder, filter.text, named) {
-				if p.File == "" {
-					d.problem(filter, p.Hint, "%s", p.What)
+				if p.Line == 0 { // of the filter as a whole
+					what := p.What
+					if p.File != "" {
+						what = p.File + ": " + what
+					}
+					d.problem(filter, p.Hint, "%s", what)
 					continue
 				}
 				d.problems = append(d.problems, p)

@@ -57,7 +57,11 @@ func (c *Config) checkHooks(d *decoder, n *node) {
 	}
 	for _, h := range hooks.items {
 		if run := h.get("run"); run != nil && run.kind == list && len(run.items) > 0 && filepath.IsAbs(run.items[0].text) {
-			if why, hint := d.o.CommandProblem(run.items[0].text); why != "" {
+			argv := make([]string, len(run.items))
+			for i, item := range run.items {
+				argv[i] = item.text
+			}
+			if why, hint := d.o.CommandProblem(argv); why != "" {
 				d.problem(run.items[0], hint, "%s", why)
 			}
 		}

@@ -42,7 +42,7 @@ type Options struct {
 	// CommandProblem says why a command must not be run by a hook, and what to do: it
 	// is not there, or others may write to it; "" if it may be. nil leaves commands
 	// unchecked.
-	CommandProblem func(path string) (why, hint string)
+	CommandProblem func(argv []string) (why, hint string)
 }
 
 // maxFile is the size in bytes over which a file is refused: a hundred times

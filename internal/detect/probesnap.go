@@ -3,6 +3,7 @@ package detect
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"time"
 
 	"gatehouse/internal/gate"
@@ -35,19 +36,38 @@ func (d *Detector) appendProbes(b []byte) []byte {
 		b = appendString(b, sl.name)
 		b = le.AppendUint64(b, uint64(sl.threshold.Count))
 		b = le.AppendUint64(b, uint64(sl.threshold.Within))
-		at, count := len(b), uint32(0)
+		at := len(b)
 		b = le.AppendUint32(b, 0)
-		for i := range d.probes.lists {
-			for p := d.probes.lists[i].first; p != nil; p = p.next {
-				if p.watch == n {
-					count++
-					b = appendProber(b, p)
-				}
-			}
+		kept := d.probes.worth(n)
+		for _, p := range kept {
+			b = appendProber(b, p)
 		}
-		le.PutUint32(b[at:], count)
+		le.PutUint32(b[at:], uint32(len(kept)))
 	}
 	return b
+}
+
+// snapshotDoors bounds how many doors a snapshot has, for it is written every
+// few seconds: about 1 MB.
+const snapshotDoors = 1 << 14
+
+// worth returns the probers of a watch that a snapshot keeps, least recently
+// used first: those of several doors before those of one, and the last ones.
+func (p *probes) worth(watch uint16) (kept []*prober) {
+	doors := 0
+	for i := range p.lists {
+		for b := p.lists[len(p.lists)-1-i].last; b != nil; b = b.prev {
+			if b.watch != watch {
+				continue
+			}
+			if doors += len(b.doors); doors > snapshotDoors {
+				break
+			}
+			kept = append(kept, b)
+		}
+	}
+	slices.Reverse(kept)
+	return kept
 }
 
 func appendProber(b []byte, p *prober) []byte {

@@ -25,9 +25,22 @@ func (c Call) String() string {
 		if strings.Contains(c.Args[k], quote) {
 			quote = "'"
 		}
+		if isWord(c.Args[k]) {
+			quote = ""
+		}
 		b.WriteString(k + "=" + quote + c.Args[k] + quote)
 	}
 	return b.String() + "]"
+}
+
+// isWord reports whether a value needs no quotation marks.
+func isWord(s string) bool {
+	for i := range len(s) {
+		if !isArgName(s[i]) || s[i] >= 0x80 {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // ParseCall reads a call. Several groups of arguments may follow one another.

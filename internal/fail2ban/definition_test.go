@@ -100,10 +100,10 @@ func TestMissingIncludeIsToldAndLeftOut(t *testing.T) {
 func TestCalls(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
 		{"sshd", "sshd"},
-		{"sshd[mode=aggressive]", `sshd[mode="aggressive"]`},
-		{`a[x="1,2", y='3]', z=4]`, `a[x="1,2", y="3]", z="4"]`},
-		{"a[x=1][y=2]", `a[x="1", y="2"]`},
-		{"a[x=1,\n  y=2]", `a[x="1", y="2"]`},
+		{"sshd[mode=aggressive]", `sshd[mode=aggressive]`},
+		{`a[x="1,2", y='3]', z=4]`, `a[x="1,2", y="3]", z=4]`},
+		{"a[x=1][y=2]", `a[x=1, y=2]`},
+		{"a[x=1,\n  y=2]", `a[x=1, y=2]`},
 		{`a[x='"']`, `a[x='"']`},
 		{"a[]", "a"},
 	} {

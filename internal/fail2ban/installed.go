@@ -111,14 +111,16 @@ func (in *Installation) loadJail(name string) (*Installed, error) {
 
 // Jail compiles the filter of a jail, with all that the jail changes of it.
 func (in *Installation) Jail(j *Jail) (*Installed, error) {
-	if j.Filter.Name == "" {
-		return nil, &Problem{j.At, fmt.Sprintf("jail %s has no filter", j.Name), "write filter = NAME"}
-	}
 	out := &Installed{Spec: "[" + j.Name + "]"}
 	out.sources(j)
 	var err error
-	// What the sensor brings from the journal begins like a line of a file.
-	if out.Filter, err = compileCall(newLoader(in.fsys), j.Filter, Options{Set: j.Set}); err != nil {
+	if j.Filter.Name == "" {
+		out.Filter, err = compileBare(j)
+	} else {
+		// What the sensor brings from the journal begins like a line of a file.
+		out.Filter, err = compileCall(newLoader(in.fsys), j.Filter, Options{Set: j.Set})
+	}
+	if err != nil {
 		return nil, err
 	}
 	out.finish()
@@ -127,6 +129,24 @@ func (in *Installation) Jail(j *Jail) (*Installed, error) {
 		out.Rule.Evidence = gate.Forgeable
 	}
 	return out, nil
+}
+
+// compileBare compiles the expressions of a jail that has no filter.
+func compileBare(j *Jail) (*Filter, error) {
+	if strings.TrimSpace(j.Set["failregex"]) == "" {
+		return nil, &Problem{j.At, fmt.Sprintf("jail %s has neither a filter nor a failregex", j.Name), "write filter = NAME"}
+	}
+	d := &definition{conf: &config{document: newDocument(), files: []string{j.At.File}}, opts: tags{values: map[string]string{}}}
+	for _, opt := range filterOptions {
+		if v, ok := j.Set[opt]; ok {
+			d.opts.set(opt, v)
+		}
+	}
+	f := &Filter{Name: j.Name, Files: d.conf.files, MaxLines: 1, UseDNS: "warn"}
+	if err := f.build(d, Options{}); err != nil {
+		return nil, fmt.Errorf("read the expressions of jail %s: %w", j.Name, err)
+	}
+	return f, nil
 }
 
 // jailOf returns the jail that runs a filter, an enabled one before others, one

@@ -74,11 +74,11 @@ filter = app
 	}
 	for _, c := range []struct{ what, got, want string }{
 		{"at", j.At.String(), "jail.local:1"},
-		{"filter", j.Filter.String(), `app[mode="loud"]`},
+		{"filter", j.Filter.String(), `app[mode=loud]`},
 		{"logs", fmt.Sprint(j.Logs), "[{/var/log/app.log false} {/var/log/app/*.log true}]"},
 		{"numbers", fmt.Sprint(j.MaxRetry, j.FindTime), "3 36h0m0s"},
 		{"increment", fmt.Sprintf("%+v", j.Increment), fmt.Sprintf("%+v", Increment{Enabled: true, Multipliers: []float64{1, 2, 4}, MaxTime: 5 * 7 * 24 * time.Hour, Formula: "ban.Time * 2"})},
-		{"actions", fmt.Sprint(j.Actions), `[nftables-multiport[port="http,https", protocol="tcp"] sendmail-whois[dest="root@localhost"]]`},
+		{"actions", fmt.Sprint(j.Actions), `[nftables-multiport[port="http,https", protocol=tcp] sendmail-whois[dest="root@localhost"]]`},
 		{"ignore", fmt.Sprint(j.IgnoreIP, j.IgnoreSelf), "[127.0.0.1/8 ::1 host.example] false"},
 		{"port", j.Port, "http,https"},
 		{"journal", fmt.Sprintf("%q", j.Journal), `[["_SYSTEMD_UNIT=app.service" "+" "_COMM=a b"]]`},

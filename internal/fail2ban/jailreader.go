@@ -108,7 +108,7 @@ func (r *jailReader) duration(opt string, other time.Duration) time.Duration {
 func (r *jailReader) filter() {
 	spec := r.get("filter")
 	if spec == "" {
-		if r.jail.Enabled {
+		if r.jail.Enabled && r.get("failregex") == "" {
 			r.problem("filter", "there is no filter", "write filter = NAME")
 		}
 		return

@@ -28,7 +28,9 @@ func ReadServer(fsys fs.FS) Server {
 	s := Server{Database: defaultDatabase, Purge: defaultPurge}
 	conf, err := newLoader(fsys).load("fail2ban")
 	if err != nil {
-		s.Problems = problems(err, Position{File: "fail2ban.conf"})
+		if _, missing := fs.Stat(fsys, "fail2ban.conf"); missing == nil {
+			s.Problems = problems(err, Position{File: "fail2ban.conf"})
+		}
 		return s
 	}
 	get := func(opt string) string {

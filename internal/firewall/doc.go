@@ -1,8 +1,9 @@
 // Package firewall keeps one table of the kernel, `table inet gatehouse`, equal
-// to a wanted set of bans. It is a state follower: it is told what should be so
-// ([Firewall.Load], [Firewall.Place], [Firewall.Commit], [Firewall.SetExempt])
-// and sees to it that it is, also after somebody else flushed the rules, after
-// a restart and after a crash.
+// to a wanted set of bans, port rules, lists and traps. It is a state follower:
+// it is told what should be so ([Firewall.Load], [Firewall.Place],
+// [Firewall.Commit], [Firewall.SetExempt], [Firewall.SetPorts],
+// [Firewall.SetList], [Firewall.SetTraps]) and sees to it that it is, also after
+// somebody else flushed the rules, after a restart and after a crash.
 //
 // It refuses to decide anything (that is policy), to keep anything on disk (that
 // is the ledger), to touch any table but its own, to run a program, and to list
@@ -15,6 +16,7 @@
 //	Firewall    what is wanted, and when to write it    firewall.go wanted.go place.go load.go run.go keep.go open.go
 //	edits       what changes in which set               edit.go write.go
 //	generation  sets, chains and rules                  generation.go rules.go expressions.go rebuild.go
+//	parts       what is there beside bans                part.go; gate*.go ports, list*.go lists, trap*.go scans
 //	kernel      transactions, listings, what others do  kernel.go; the real one: socket.go wire.go decode.go inspect.go monitor.go
 //
 // # The table
@@ -23,12 +25,24 @@
 //	             host, forwarded traffic and published ports; live connections are cut
 //	    loopback; neighbour discovery, packet-too-big, fragmentation-needed  -> accept
 //	    never, allow                                                        -> accept
-//	    one rule for each set, fresh sets first                             -> counter, drop
+//	    one rule for each set of bans, fresh sets first; then lists         -> counter, drop
 //	chain doubt  prerouting, priority -150: behind connection tracking, before destination NAT
-//	    loopback, never, allow                                              -> accept
+//	    loopback                                                            -> accept
+//	    never, allow                                                        -> port rules
 //	    bans of single ports, original direction only                       -> counter, drop
-//	    established, related, and what tracking picks up in mid-stream       -> accept
-//	    bans of new connections only (evidence that anyone can forge)       -> counter, drop
+//	    established, related, and what tracking picks up in mid-stream       -> port rules
+//	    who is held for a scan; bans of new connections only (evidence that anyone can forge)
+//	                                                                        -> counter, drop
+//	    everything else                                                     -> port rules
+//	chain outgoing     output, -150: lists of who is not to be talked to; rules about outbound ports
+//	chain answers-out  postrouting, 150: answers from closed inbound ports
+//	chain answers-in   input, 150: answers from closed outbound ports
+//
+// The last three are there only while something has rules in them. Port rules
+// answer in one or two look-ups, however many ports they name: see gates and
+// layOut. Large lists live in hash sets by prefix length, which the kernel
+// changes in a moment: an interval set costs it its whole size at each change,
+// with everybody else waiting: see shape.
 //
 // Bans live in hash sets with timeouts, one for each scope and prefix length in
 // use, looked up by the masked source address: v4-32, v6-64, v4-32-s1 and so
@@ -47,4 +61,7 @@
 //   - Deadlines are kept on the monotonic clock: a step of the wall clock frees
 //     and prolongs nothing.
 //   - While the emergency file exists, the table does not.
+//   - A list is in force until its new content is complete, also from one
+//     daemon to the next. A ban never waits for more than one step of its load.
+//   - What somebody closes or opens for a time ends by the kernel's clock.
 package firewall

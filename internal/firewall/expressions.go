@@ -75,28 +75,27 @@ func l4proto(p byte) []expr.Any { return meta(expr.MetaKeyL4PROTO, p) }
 // source loads the source address of a packet of this family, masked to its
 // first bits; -1 = whole.
 func source(v6 bool, bits int) []expr.Any {
-	offset, n := uint32(12), 4
 	if v6 {
-		offset, n = 8, 16
+		return loadAddress(v6, 8, bits)
 	}
-	out := append(family(v6), payload(expr.PayloadBaseNetworkHeader, offset, uint32(n)))
-	if bits >= 0 && bits < 8*n {
-		mask := make([]byte, n)
-		for i := range bits {
-			mask[i/8] |= 0x80 >> (i % 8)
-		}
-		out = append(out, masked(uint32(n), mask...))
-	}
-	return out
+	return loadAddress(v6, 12, bits)
 }
 
-// destination loads the destination address of a packet of this family.
-func destination(v6 bool) []expr.Any {
-	offset, n := uint32(16), uint32(4)
+// destination is source for the destination address.
+func destination(v6 bool, bits int) []expr.Any {
 	if v6 {
-		offset, n = 24, 16
+		return loadAddress(v6, 24, bits)
 	}
-	return append(family(v6), payload(expr.PayloadBaseNetworkHeader, offset, n))
+	return loadAddress(v6, 16, bits)
+}
+
+func loadAddress(v6 bool, offset uint32, bits int) []expr.Any {
+	n := keyLen(v6)
+	out := append(family(v6), payload(expr.PayloadBaseNetworkHeader, offset, uint32(n)))
+	if bits >= 0 && bits < 8*n {
+		out = append(out, masked(uint32(n), prefixMask(bits, n)...))
+	}
+	return out
 }
 
 func destinationPort() []expr.Any {

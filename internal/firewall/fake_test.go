@@ -38,6 +38,7 @@ type fakeTable struct {
 type fakeSet struct {
 	setSpec
 	elems map[fakeKey]time.Time // when each lapses; zero = never
+	goes  map[key]string        // of a map: the chain that each names
 }
 
 type fakeKey struct {
@@ -58,7 +59,7 @@ func (t *fakeTable) clone() *fakeTable {
 	}
 	c := &fakeTable{t.dormant, maps.Clone(t.sets), maps.Clone(t.chains), maps.Clone(t.counters)}
 	for n, s := range c.sets {
-		s.elems = maps.Clone(s.elems)
+		s.elems, s.goes = maps.Clone(s.elems), maps.Clone(s.goes)
 		c.sets[n] = s
 	}
 	return c
@@ -114,7 +115,7 @@ func (k *fakeKernel) apply(tp **fakeTable, o op) unix.Errno {
 		if _, ok := t.sets[o.name]; ok {
 			return unix.EEXIST
 		}
-		t.sets[o.name] = fakeSet{o.set, map[fakeKey]time.Time{}}
+		t.sets[o.name] = fakeSet{o.set, map[fakeKey]time.Time{}, map[key]string{}}
 	case deleteSet:
 		if _, ok := t.sets[o.name]; !ok {
 			return unix.ENOENT
@@ -137,6 +138,14 @@ func (k *fakeKernel) apply(tp **fakeTable, o op) unix.Errno {
 			return unix.EBUSY
 		}
 		delete(t.chains, o.name)
+	case deleteObject:
+		if _, ok := t.counters[o.name]; !ok || o.kind != unix.NFT_OBJECT_COUNTER {
+			return unix.ENOENT
+		}
+		if t.refers(func(x expr.Any) bool { r, ok := x.(*expr.Objref); return ok && r.Name == o.name }) > 0 {
+			return unix.EBUSY
+		}
+		delete(t.counters, o.name)
 	case emptyChain:
 		c, ok := t.chains[o.name]
 		if !ok {
@@ -198,10 +207,17 @@ func (k *fakeKernel) elementsOp(t *fakeTable, o op) unix.Errno {
 				return unix.ENOENT
 			}
 			delete(s.elems, fk)
+			delete(s.goes, x.key)
 			continue
 		}
-		if x.life != 0 && !s.timeout {
+		if x.life != 0 && !s.timeout || s.verdicts != (x.goes != "") {
 			return unix.EINVAL
+		}
+		if s.verdicts {
+			if _, ok := t.chains[x.goes]; !ok {
+				return unix.ENOENT
+			}
+			s.goes[x.key] = x.goes
 		}
 		if there && !k.renews {
 			continue
@@ -229,7 +245,15 @@ func (t *fakeTable) refers(match func(expr.Any) bool) (n int) {
 }
 
 func (t *fakeTable) jumps(chain string) int {
-	return t.refers(func(x expr.Any) bool { v, ok := x.(*expr.Verdict); return ok && v.Chain == chain })
+	n := t.refers(func(x expr.Any) bool { v, ok := x.(*expr.Verdict); return ok && v.Chain == chain })
+	for _, s := range t.sets {
+		for _, to := range s.goes {
+			if to == chain {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func (k *fakeKernel) inspect() (*contents, error) {

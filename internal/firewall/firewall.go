@@ -24,6 +24,9 @@ type Firewall struct {
 	grumble sync.Once     // about an emergency file that cannot be looked at
 	wake    chan struct{} // capacity 1: Run should look at fault; a second wake while one waits adds nothing
 
+	// next is held while one waits for mu in lock: who loads many elements in
+	// small steps cannot take mu again before those that came meanwhile.
+	next   sync.Mutex
 	mu     sync.Mutex // above all that follows; held while the kernel is written
 	want   wanted
 	exempt exempt
@@ -44,11 +47,12 @@ type Firewall struct {
 	adopted []Want
 	covered uint32 // revision of the kernel's rules that the last rebuild started from
 
-	drops [len(baseCounters)]odometer
-	traps *traps
-	parts []part // in the order of their rules at one place
-	lists *lists
-	gates *gates
+	drops  [len(baseCounters)]odometer
+	traps  *traps
+	knocks *knocks
+	parts  []part // in the order of their rules at one place
+	lists  *lists
+	gates  *gates
 }
 
 // knowledge is what was found out about the kernel.
@@ -97,7 +101,8 @@ func newFirewall(c Config, d Deps, k kernel, m monitor) *Firewall {
 	f.epoch = f.now()
 	f.lists, f.gates = newLists(), newGates(f.clock)
 	f.traps = &traps{}
-	f.parts = append(f.parts, f.lists, f.gates, f.traps)
+	f.knocks = &knocks{}
+	f.parts = append(f.parts, f.lists, f.gates, f.traps, f.knocks)
 	f.refresh()
 	return f
 }
@@ -114,6 +119,14 @@ func (f *Firewall) Close() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// lock is mu.Lock in turn: for what may not wait longer than one step of a load,
+// and for these steps.
+func (f *Firewall) lock() {
+	f.next.Lock()
+	f.mu.Lock()
+	f.next.Unlock()
 }
 
 // unlock ends a section under the mutex and tells of a new mode.
@@ -233,11 +246,11 @@ func (f *Firewall) swapExempt() error {
 }
 
 // commitParts commits operations that need not happen at once, in transactions
-// of at most maxElements elements.
+// of at most maxElements elements and maxOps operations.
 func (f *Firewall) commitParts(ops []op) error {
 	for len(ops) > 0 {
 		n, sum := 0, 0
-		for n < len(ops) && n < maxElements && (n == 0 || sum+len(ops[n].elems) <= maxElements) {
+		for n < len(ops) && n < maxOps && (n == 0 || sum+len(ops[n].elems) <= maxElements) {
 			sum += len(ops[n].elems)
 			n++
 		}

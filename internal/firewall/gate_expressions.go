@@ -21,13 +21,10 @@ func towards(p netip.Prefix, isSource bool) []expr.Any {
 		return nil
 	}
 	v6 := p.Addr().Is6()
-	load := destination(v6)
-	if isSource {
-		load = source(v6, -1)
-	}
 	addr := p.Masked().Addr().AsSlice()
-	if p.Bits() < len(addr)*8 {
-		load = append(load, masked(uint32(len(addr)), prefixMask(p.Bits(), len(addr))...))
+	load := destination(v6, p.Bits())
+	if isSource {
+		load = source(v6, p.Bits())
 	}
 	return append(load, equal(addr...))
 }

@@ -96,13 +96,14 @@ func (g *gates) plan(gen *generation, number uint32) (ops []op) {
 
 // lay works the layers out.
 func (g *gates) lay(now time.Duration) {
-	spares := false // some closing spares the exempt
-	binds := false  // some closing does not
-	for _, it := range g.items {
-		spares = spares || it.Verdict == gate.Close && !it.EvenNever
-		binds = binds || it.Verdict == gate.Close && it.EvenNever
-	}
 	for i, d := range []gate.Direction{gate.In, gate.Out} {
+		spares := false // some closing spares the exempt
+		binds := false  // some closing does not
+		for _, it := range g.items {
+			closes := it.Verdict == gate.Close && it.Direction == d
+			spares = spares || closes && !it.EvenNever
+			binds = binds || closes && it.EvenNever
+		}
 		all, exempt := &g.ways[i], &g.ways[i+2]
 		*all, *exempt = gateWay{layers: layOut(g.items, d, now, false)}, gateWay{}
 		if len(all.layers) == 0 {
@@ -186,7 +187,7 @@ func (g *gates) rules(gen *generation, b *book) {
 	in, out := &g.ways[0], &g.ways[1]
 	if in.name != "" {
 		b.exits[chainDoubt] = g.exit(in, &g.ways[2], false)
-		g.answers(gen, b, placeAnswersOut, destination, g.exit(in, &g.ways[2], true))
+		g.answers(gen, b, placeAnswersOut, func(v6 bool) []expr.Any { return destination(v6, -1) }, g.exit(in, &g.ways[2], true))
 	}
 	if out.name != "" {
 		b.exits[chainOutgoing] = g.exit(out, &g.ways[3], false)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/nftables/expr"
@@ -35,7 +36,7 @@ type ListStatus struct {
 // ErrDropped says that a list was dropped while it was being loaded.
 var ErrDropped = errors.New("the list was dropped meanwhile")
 
-// lists is the part of the table that holds block lists: interval sets without
+// lists is the part of the table that holds block lists, in sets without
 // timeouts. A million prefixes take seconds to load, so their sets outlive
 // generations of the table: each content has a number of its own. The chain
 // list-DIRECTION-NAME.NUMBER, to which a hit goes, is there only while the sets
@@ -55,10 +56,10 @@ type list struct {
 	content   *packed        // what should be in force; nil = adopted
 	prefixes  int            // in the content, as they were given
 	number    uint32         // of the sets in force; 0 = none
-	has       [2]bool        // families that they have: IPv4, IPv6
+	has       shape          // which they are
 	stale     bool           // what is in force is not the content
 	loading   uint32         // number of the sets that are being filled; 0 = none
-	fills     [2]bool        // families that these have
+	fills     shape          // which they are
 	count     odometer
 }
 
@@ -75,8 +76,13 @@ var listFamilies = [2]string{"list4-", "list6-"}
 
 var listDirections = [...]string{gate.DirectionNone: "both", gate.In: "in", gate.Out: "out"}
 
-func (l *list) set(v6 bool, number uint32) string {
-	return numbered(listFamilies[order(v6)]+l.name, number)
+// set names a set: the number tells it from all others.
+func (l *list) set(v6 bool, bits int, number uint32) string {
+	name := listFamilies[order(v6)] + l.name
+	if bits != restSet {
+		name += "-" + strconv.Itoa(bits)
+	}
+	return numbered(name, number)
 }
 
 func (l *list) counter() string { return listChain + l.name }
@@ -103,10 +109,10 @@ func (ls *lists) plan(g *generation, _ uint32) (ops []op) {
 	ops = g.newCounter(counterLists)
 	for _, l := range ls.sorted() {
 		ops = append(ops, g.newCounter(l.counter())...)
-		if l.number != 0 && !ls.claim(g, l, l.number, l.has) {
+		if l.number != 0 && !ls.claim(g, l, l.number, &l.has) {
 			l.number = 0
 		}
-		if l.loading != 0 && !ls.claim(g, l, l.loading, l.fills) {
+		if l.loading != 0 && !ls.claim(g, l, l.loading, &l.fills) {
 			l.loading = 0
 		}
 		if l.number != 0 {
@@ -121,16 +127,14 @@ func (ls *lists) plan(g *generation, _ uint32) (ops []op) {
 
 // claim notes that sets which the table has belong to this part; false if they
 // are not there.
-func (ls *lists) claim(g *generation, l *list, number uint32, has [2]bool) bool {
-	for i := range has {
-		if spec, ok := g.there.sets[l.set(i == 1, number)]; has[i] && (!ok || spec != addressSet(i == 1, false)) {
+func (ls *lists) claim(g *generation, l *list, number uint32, has *shape) bool {
+	for v6, bits := range has.sets {
+		if spec, ok := g.there.sets[l.set(v6, bits, number)]; !ok || spec != listSpec(v6, bits) {
 			return false
 		}
 	}
-	for i := range has {
-		if has[i] {
-			g.note(l.set(i == 1, number), addressSet(i == 1, false))
-		}
+	for v6, bits := range has.sets {
+		g.note(l.set(v6, bits, number), listSpec(v6, bits))
 	}
 	return true
 }
@@ -147,17 +151,13 @@ func (ls *lists) rules(g *generation, b *book) {
 		if l.number == 0 {
 			continue
 		}
-		for i, has := range l.has {
-			v6 := i == 1
-			if !has {
-				continue
-			}
-			hit := join(lookup(l.set(v6, l.number)), goTo(l.chain()))
+		for v6, bits := range l.has.sets {
+			hit := join(lookup(l.set(v6, bits, l.number)), goTo(l.chain()))
 			if l.direction != gate.Out {
-				b.put(placeLists, source(v6, -1), hit)
+				b.put(placeLists, source(v6, bits), hit)
 			}
 			if l.direction != gate.In {
-				b.put(placeOut, destination(v6), hit)
+				b.put(placeOut, destination(v6, bits), hit)
 			}
 		}
 		end := verdict(expr.VerdictDrop)
@@ -174,9 +174,8 @@ func (ls *lists) whole(seen *contents) bool {
 		if l.number == 0 || l.content == nil || l.stale {
 			continue
 		}
-		for i := range l.has {
-			have := seen.sets[l.set(i == 1, l.number)].count
-			if l.has[i] && have >= 0 && have < l.content.len(i == 1) {
+		for v6, bits := range l.has.sets {
+			if have := seen.sets[l.set(v6, bits, l.number)].count; have >= 0 && have < l.has.count(l.content, v6, bits) {
 				l.stale = true
 				ls.wake()
 			}
@@ -212,8 +211,13 @@ func (ls *lists) adopt(seen *contents) {
 			continue
 		}
 		l.number, l.stale = number, true
-		for i := range l.has {
-			l.has[i] = seen.sets[l.set(i == 1, number)].setSpec == addressSet(i == 1, false)
+		l.has = shape{}
+		for f, v6 := range []bool{false, true} {
+			there := func(bits int) bool { return seen.sets[l.set(v6, bits, number)].setSpec == listSpec(v6, bits) }
+			l.has.rest[f] = there(restSet)
+			for bits := range lengths(v6) {
+				l.has.hash[f][bits] = there(bits)
+			}
 		}
 	}
 }
@@ -289,7 +293,7 @@ func (f *Firewall) SetList(ctx context.Context, l List) error {
 	if next.content, err = pack(l.Prefixes); err != nil {
 		return fmt.Errorf("list %s: %w", l.Name, err)
 	}
-	l.Prefixes = nil // the packed form is a quarter of it
+	l.Prefixes = nil // the packed form is an eighth of it
 	select {
 	case f.lists.turn <- struct{}{}:
 	case <-ctx.Done():

@@ -190,14 +190,15 @@ func (f *Firewall) replace(p part) error {
 	if err := f.commitParts(ops); err != nil {
 		return err
 	}
-	var swap, sweep []op
+	var refill, unused, sweep []op
 	for _, name := range slices.Sorted(maps.Keys(old.chains)) {
-		swap = append(swap, op{verb: emptyChain, name: name})
-		if !g.partChains[name] {
+		if o := (op{verb: emptyChain, name: name}); g.partChains[name] {
+			refill = append(refill, o)
+		} else {
+			unused = append(unused, o)
 			sweep = append(sweep, op{verb: deleteChain, name: name})
 		}
 	}
-	var unused []op
 	for _, name := range slices.Sorted(maps.Keys(old.sets)) {
 		if _, kept := g.sets[name]; !kept {
 			unused = append(unused, op{verb: deleteSet, name: name})
@@ -208,9 +209,14 @@ func (f *Firewall) replace(p part) error {
 			sweep = append(sweep, op{verb: deleteObject, name: name, kind: unix.NFT_OBJECT_COUNTER})
 		}
 	}
-	if err := f.kernel.commit(concat(swap, g.rules(filled))); err != nil {
+	ahead, rules := g.split(g.rules(filled), func(chain string) bool { return old.chains[chain] })
+	if err := f.commitParts(ahead); err != nil {
 		return err
 	}
-	// Sets before the chains that their elements name.
+	if err := f.kernel.commit(concat(refill, rules)); err != nil {
+		return err
+	}
+	// Rules before the sets that they look at, and these before the chains that
+	// their elements name.
 	return f.commitParts(concat(unused, sweep))
 }

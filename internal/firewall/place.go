@@ -17,7 +17,7 @@ import (
 // decision, some tenths of a second for 100,000. What the kernel refuses is
 // kept as wanted, shown by Status and tried again by Run.
 func (f *Firewall) Place(ds []gate.Decision) {
-	f.mu.Lock()
+	f.lock()
 	defer f.unlock()
 	if f.config.Observe {
 		f.observe(ds)
@@ -39,7 +39,7 @@ func (f *Firewall) Place(ds []gate.Decision) {
 // that were not placed, or were released since, change nothing, and so do
 // records of releases: Place has done what they say.
 func (f *Firewall) Commit(rs []gate.Record) {
-	f.mu.Lock()
+	f.lock()
 	defer f.unlock()
 	var e edits
 	now := f.clock()
@@ -58,7 +58,9 @@ func (f *Firewall) placeBan(e *edits, d *gate.Decision, now time.Duration) {
 	}
 	c, k, ok := f.want.place(d.Subject, d.Scope)
 	if !ok {
-		f.log.Warn("a ban that the firewall cannot enforce: it is not about what an address sends", "subject", d.Subject, "rule", d.Rule)
+		if d.Subject.IsNet() { // lists and ports come another way
+			f.log.Warn("a ban that the firewall cannot enforce: it is not about what an address sends", "subject", d.Subject, "rule", d.Rule)
+		}
 		return
 	}
 	old, was := c.fresh[k]

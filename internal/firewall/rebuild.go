@@ -177,13 +177,19 @@ func (f *Firewall) verify(set string, total int, want iter.Seq2[key, time.Durati
 	return nil
 }
 
-// swap replaces all rules by those of g and deletes what else the table has, as
-// one transaction. The order is what nf_tables wants: first rules, then what
-// they refer to.
+// swap replaces all rules by those of g and deletes what else the table has.
+// The order is what nf_tables wants: first rules, then what they refer to. It
+// is one transaction, unless there is more of it than one message may hold:
+// then what nothing refers to yet goes before it, and what nothing refers to
+// any more behind it.
 func (f *Firewall) swap(g *generation, seen *contents) error {
-	var clean []op
-	for name := range seen.chains {
-		clean = append(clean, op{verb: emptyChain, name: name})
+	var empty, clean []op
+	for name, c := range seen.chains {
+		if o := (op{verb: emptyChain, name: name}); c.base || g.partChains[name] {
+			empty = append(empty, o)
+		} else {
+			clean = append(clean, o)
+		}
 	}
 	for name, set := range seen.sets {
 		if _, ours := g.sets[name]; !ours && !set.unnamed {
@@ -196,6 +202,8 @@ func (f *Firewall) swap(g *generation, seen *contents) error {
 			g.bases[name] = true
 		case g.partChains[name] && !c.base:
 			// filled anew
+		case c.base:
+			empty = append(empty, op{verb: deleteChain, name: name})
 		default:
 			clean = append(clean, op{verb: deleteChain, name: name})
 		}
@@ -208,7 +216,36 @@ func (f *Firewall) swap(g *generation, seen *contents) error {
 	for _, name := range seen.flowtables {
 		clean = append(clean, op{verb: deleteFlowtable, name: name})
 	}
-	return f.kernel.commit(slices.Concat(clean, g.rules(nil)))
+	rules := g.rules(nil)
+	if len(empty)+len(clean)+len(rules) <= maxOps {
+		return f.kernel.commit(slices.Concat(empty, clean, rules))
+	}
+	ahead, rules := g.split(rules, func(chain string) bool { _, there := seen.chains[chain]; return there })
+	if err := f.commitParts(ahead); err != nil {
+		return err
+	}
+	if err := f.kernel.commit(slices.Concat(empty, rules)); err != nil {
+		return err
+	}
+	return f.commitParts(clean)
+}
+
+// maxOps is how many operations without elements one transaction may have.
+// They take 300 bytes at most, and without rights over the whole machine a
+// message may have 200 kB.
+const maxOps = 600
+
+// split takes the rules of the parts' chains that are not there yet out of ops:
+// nothing refers to them, so they may be written before the rest.
+func (g *generation) split(ops []op, there func(chain string) bool) (ahead, rest []op) {
+	for _, o := range ops {
+		if o.verb == addRule && g.partChains[o.name] && !there(o.name) {
+			ahead = append(ahead, o)
+		} else {
+			rest = append(rest, o)
+		}
+	}
+	return ahead, rest
 }
 
 // isBase reports whether a chain of this name is one of the base chains, and as

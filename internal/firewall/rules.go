@@ -161,7 +161,7 @@ func (g *generation) allRules() []op {
 		add(chainOutgoing, loopbackOut(), verdict(expr.VerdictAccept))
 		add(chainOutgoing, neighbourDiscovery(), verdict(expr.VerdictAccept))
 		for i, x := range exemptSets {
-			add(chainOutgoing, destination(x.v6), lookup(numbered(x.name, g.exempt)), b.exits[chainOutgoing].leave(i < 2))
+			add(chainOutgoing, destination(x.v6, -1), lookup(numbered(x.name, g.exempt)), b.exits[chainOutgoing].leave(i < 2))
 		}
 		at(chainOutgoing, placeOut)
 		end(chainOutgoing)

@@ -148,6 +148,19 @@ func TestForeignChanges(t *testing.T) {
 			}
 			s.expect(Enforcing, loaded)
 		}},
+		{"a deletion that nobody heard counts, and once only", func(s *stage) {
+			e := s.k.flush()
+			s.others <- foreign{first: true} // it happened before we listened
+			synctest.Wait()
+			s.expect(Enforcing, loaded)
+			s.others <- e // and is told all the same
+			synctest.Wait()
+			s.expect(Enforcing, loaded)
+			s.flush()
+			s.expect(Enforcing, loaded)
+			s.flush()
+			s.expect(HandsOff, "")
+		}},
 		{"lost messages, and the table is right", func(s *stage) {
 			before := s.k.commits
 			s.others <- foreign{lost: true}

@@ -6,8 +6,11 @@ import (
 	"net/netip"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"gatehouse/internal/gate"
 )
@@ -41,6 +44,7 @@ func TestScansAreHeld(t *testing.T) {
 		{"IPv6 FIN", "-6 -sF " + common, "2001:db8::1"},
 		{"IPv6 UDP", "-6 -sU " + common, "2001:db8::1"},
 		{"a trap first", "-sS " + trap, "192.0.2.1"},
+		{"sneaky, 3 ports, 15 s apart", "-sS -T1 -n -Pn -r --disable-arp-ping -p 23-25", "192.0.2.1"},
 		{"polite, 10 ports", "-sS -T2 -n -Pn -p 100-109", "192.0.2.1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -65,15 +69,20 @@ func TestScansAreHeld(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			var h Hold
-			eventually(t, "held", func() (ok bool) { h, ok = s.Held(subject(from)); return ok })
+			eventually(t, "held", func() bool { return s.held(from) })
 			took := time.Since(begun)
 			cancel()
 			cmd.Wait()
-			_ = h
 			ports := s.ports(t, strings.Contains(c.to, ":"))
 			t.Logf("held after %v; %d ports counted", took.Round(time.Millisecond), ports)
-			if strings.Contains(c.args, trap) && ports > 0 || !strings.Contains(c.args, trap) && ports != 5 {
+			want := 5
+			switch {
+			case strings.Contains(c.args, trap):
+				want = 0
+			case strings.Contains(c.args, "-T1"): // its first port is the trap
+				want = 0
+			}
+			if ports != want {
 				t.Errorf("%d different ports were counted", ports)
 			}
 		})
@@ -304,4 +313,40 @@ func TestLiveConnectionIsSafe(t *testing.T) {
 		s.knock(a, 23)
 		return s.held(a.String())
 	})
+}
+
+// TestExtensionHeaders pins that IPv6 options in front of the TCP header hide
+// nothing.
+func TestExtensionHeaders(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		option int
+	}{{"hop-by-hop", unix.IPV6_HOPOPTS}, {"destination", unix.IPV6_DSTOPTS}} {
+		t.Run(c.name, func(t *testing.T) {
+			s := trapScene(t, nil)
+			var refused error
+			d := net.Dialer{Timeout: 50 * time.Millisecond, Control: func(_, _ string, raw syscall.RawConn) error {
+				return raw.Control(func(fd uintptr) {
+					// next header (the kernel sets it), length 0 = 8 bytes, PadN with 4 bytes
+					refused = unix.SetsockoptString(int(fd), unix.IPPROTO_IPV6, c.option, "\x00\x00\x01\x04\x00\x00\x00\x00")
+				})
+			}}
+			for port := 100; port < 106; port++ {
+				_ = s.peer.Do(func() error {
+					conn, err := d.Dial("tcp", netip.AddrPortFrom(gate6, uint16(port)).String())
+					if err == nil {
+						conn.Close()
+					}
+					return nil
+				})
+				if refused != nil {
+					t.Skipf("cannot send extension headers: %v", refused)
+				}
+			}
+			if !s.held("2001:db8::66") || s.ports(t, true) != 5 {
+				t.Errorf("held %v, %d ports", s.held("2001:db8::66"), s.ports(t, true))
+			}
+		})
+	}
 }

@@ -93,7 +93,7 @@ func (l *Ledger) adoptRecord(seq int64, body, proof []byte, d *gate.Decision) er
 		stored = proof
 	}
 	n, err := l.w.c.run("INSERT OR IGNORE INTO records VALUES (?,?,?,?,?,?,?,?,?)", seq, nanos(d.Time), int64(d.Verdict),
-		appendKey(nil, d.Subject), d.Rule, int64(d.Offence), identity, body, stored)
+		appendKey([]byte{}, d.Subject), d.Rule, int64(d.Offence), identity, body, stored)
 	if err == nil && n == 0 && proof != nil {
 		_, err = l.w.c.run("UPDATE records SET proof=? WHERE seq=? AND proof IS NULL", proof, seq)
 	}

@@ -183,6 +183,9 @@ func (t *transaction) bind(args []driver.NamedValue, d *gate.Decision, seq uint6
 // cut appends to the arena and returns what was appended. Earlier cuts stay valid
 // when the arena moves.
 func (t *transaction) cut(add func([]byte) []byte) []byte {
+	if t.arena == nil {
+		t.arena = []byte{} // a cut of nothing is an empty value, and not NULL
+	}
 	n := len(t.arena)
 	t.arena = add(t.arena)
 	return t.arena[n:len(t.arena):len(t.arena)]

@@ -49,7 +49,7 @@ const maxFirstFault = 160
 // list cannot be used.
 func Read(src io.Reader, f formats.Format, private bool, l Limits, now time.Time) (Content, error) {
 	l = l.withDefaults()
-	src, err := unpack(src, l.Size)
+	src, err := Unpack(src, l.Size)
 	if err != nil {
 		return Content{}, err
 	}
@@ -106,19 +106,19 @@ func (c *Content) remark(first, wide string, cut Cut) {
 		c.Remark += fmt.Sprintf(format, a...)
 	}
 	if c.Wide > 0 {
-		say("%d entries wider than /%d or /%d were left out, such as %s", c.Wide, MinBits4, MinBits6, wide)
+		say("what is wider than /%d or /%d was left out: %s, such as %s", MinBits4, MinBits6, counted(c.Wide, "network"), wide)
 	}
 	if c.Private > 0 {
-		say("%d private or reserved networks were left out, such as %s", c.Private, cut.First)
+		say("what is private or reserved was left out: %s, such as %s", counted(c.Private, "network"), cut.First)
 	}
 	if c.Summary.Faults > 0 {
-		say("%d lines make no sense (%s)", c.Summary.Faults, first)
+		say("what makes no sense was left out: %s (%s)", counted(c.Summary.Faults, "line"), first)
 	}
 }
 
-// unpack returns what is in src, unpacked if it is compressed with gzip; reading more
+// Unpack returns what is in src, unpacked if it is compressed with gzip; reading more
 // than max bytes out of it is an error.
-func unpack(src io.Reader, max int64) (io.Reader, error) {
+func Unpack(src io.Reader, max int64) (io.Reader, error) {
 	in := bufio.NewReader(src)
 	head, err := in.Peek(2)
 	if err != nil && err != io.EOF {
@@ -161,6 +161,14 @@ func (l *limited) Read(b []byte) (int, error) {
 }
 
 func (l *limited) tooMuch() error { return fmt.Errorf("%s %s", l.what, megabytes(l.all)) }
+
+// counted writes a number and what it counts.
+func counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
 
 func megabytes(n int64) string {
 	if n < 1<<20 {

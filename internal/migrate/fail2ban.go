@@ -29,6 +29,7 @@ type Fail2ban struct {
 	Jails    []Jail             // those that are enabled, in their order
 	Remarks  []Remark           // all that could not be carried over; they stand in Text, too
 	Database string             // path of the database; "" = there is none
+	Folder   string             // where it lies
 	Purge    time.Duration      // how long the database remembers
 	watches  map[string][]watch // by jail
 }
@@ -60,7 +61,7 @@ func ReadFail2ban(fsys fs.FS, o Fail2banOptions) (*Fail2ban, error) {
 		return nil, err
 	}
 	server := fail2ban.ReadServer(fsys)
-	r := &fail2banReader{o: o, in: in, server: server, out: &Fail2ban{Database: server.Database, Purge: server.Purge, watches: map[string][]watch{}}}
+	r := &fail2banReader{o: o, in: in, server: server, out: &Fail2ban{Folder: o.Folder, Database: server.Database, Purge: server.Purge, watches: map[string][]watch{}}}
 	for _, p := range server.Problems {
 		r.general(p)
 	}
@@ -85,6 +86,7 @@ func ReadFail2ban(fsys fs.FS, o Fail2banOptions) (*Fail2ban, error) {
 		r.jail(j)
 	}
 	r.allow()
+	r.gather()
 	r.write()
 	return r.out, nil
 }
@@ -139,7 +141,7 @@ func (r *fail2banReader) place(at fail2ban.Position) string {
 // general notes what concerns no jail in particular.
 func (r *fail2banReader) general(p fail2ban.Problem) {
 	m := Remark{r.place(p.At), p.Text, p.Hint}
-	if !slices.Contains(r.notes, m) {
+	if !slices.ContainsFunc(r.notes, func(o Remark) bool { return o.Text == m.Text && o.Hint == m.Hint }) {
 		r.notes = append(r.notes, m)
 		r.out.Remarks = append(r.out.Remarks, m)
 	}
@@ -152,6 +154,9 @@ func (r *fail2banReader) jail(j *fail2ban.Jail) {
 	for _, p := range j.Problems {
 		e.remarks = append(e.remarks, Remark{r.place(p.At), strings.TrimPrefix(p.Text, "jail "+j.Name+": "), p.Hint})
 	}
+	if j == r.recidive {
+		remark = func(string, string) {} // of its limits nothing is left
+	}
 	e.limit = gate.Threshold{Count: max(1, j.MaxRetry), Within: max(j.FindTime, time.Second)}
 	e.ladder = r.ladder(j, remark)
 	e.ports = portsOf(j, r.o.Port, remark)
@@ -163,14 +168,48 @@ func (r *fail2banReader) jail(j *fail2ban.Jail) {
 		actionsOf(j, remark)
 		r.options(j, remark)
 	}
-	report := Jail{Name: j.Name, Place: e.place, By: by, Remarks: len(e.remarks), Watches: []string{}}
-	for _, m := range e.remarks {
-		m.Text = "jail " + j.Name + ": " + m.Text
-		m.Place = cmp.Or(m.Place, e.place)
-		r.out.Remarks = append(r.out.Remarks, m)
+	if j == r.recidive {
+		e.ladder, e.ports = nil, gate.Ports{}
 	}
+	report := Jail{Name: j.Name, Place: e.place, By: by, Watches: []string{}}
 	r.add(e)
 	r.out.Jails = append(r.out.Jails, report)
+}
+
+// severalJails is how many jails must have the same remark for it to be told once
+// for all of them.
+const severalJails = 3
+
+// gather tells once what is true of many jails, and collects all that is told.
+func (r *fail2banReader) gather() {
+	type text struct{ text, hint string }
+	jails := map[text][]string{}
+	for _, e := range r.entries {
+		for _, m := range e.remarks {
+			if m.Place == "" {
+				jails[text{m.Text, m.Hint}] = append(jails[text{m.Text, m.Hint}], e.jails[0])
+			}
+		}
+	}
+	told := map[text]bool{}
+	for i := range r.entries {
+		e := &r.entries[i]
+		e.remarks = slices.DeleteFunc(e.remarks, func(m Remark) bool {
+			k := text{m.Text, m.Hint}
+			of := jails[k]
+			if m.Place != "" || len(of) < severalJails {
+				r.out.Remarks = append(r.out.Remarks, Remark{cmp.Or(m.Place, e.place), "jail " + e.jails[0] + ": " + m.Text, m.Hint})
+				return false
+			}
+			if !told[k] {
+				told[k] = true
+				m.Text = fmt.Sprintf("jails %s: %s", strings.Join(of, ", "), m.Text)
+				r.notes = append(r.notes, m)
+				r.out.Remarks = append(r.out.Remarks, m)
+			}
+			return true
+		})
+	}
 }
 
 // ladder is for how long a jail bans, with what its recidive adds.

@@ -165,7 +165,8 @@ func allBans(ctx context.Context, db *sql.DB, live map[key]int64, now time.Time)
 	if !hasColumn(ctx, db, "bans", "bantime") {
 		length = "600" // fail2ban before 0.11 kept no lengths; ten minutes was its default
 	}
-	if hasTable(ctx, db, "bips") {
+	knows := hasTable(ctx, db, "bips")
+	if knows {
 		// What is in force may have been taken out of the history.
 		from = "(SELECT jail, ip, timeofban, bantime FROM bans UNION SELECT jail, ip, timeofban, bantime FROM bips)"
 	}
@@ -174,7 +175,7 @@ func allBans(ctx context.Context, db *sql.DB, live map[key]int64, now time.Time)
 		return nil, err
 	}
 	defer rows.Close()
-	out, knows := &Bans{}, hasTable(ctx, db, "bips")
+	out := &Bans{}
 	counts := map[key]int{}
 	for rows.Next() {
 		var k key

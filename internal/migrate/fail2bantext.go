@@ -34,6 +34,11 @@ func (r *fail2banReader) write() {
 	r.out.Text = []byte(p.String())
 	for i := range r.out.Jails {
 		j := &r.out.Jails[i]
+		for _, e := range r.entries {
+			if slices.Contains(e.jails, j.Name) {
+				j.Remarks = len(e.remarks)
+			}
+		}
 		for _, w := range r.out.watches[j.Name] {
 			j.Watches = append(j.Watches, w.name)
 		}

@@ -22,6 +22,9 @@ func (r *fail2banReader) subject(j *fail2ban.Jail, e *entry, remark func(text, h
 		e.instead = "its filter cannot be used; correct it and import again"
 		return "nothing"
 	}
+	for _, p := range in.Filter.Warnings {
+		e.remarks = append(e.remarks, Remark{r.place(p.At), p.Text, p.Hint})
+	}
 	for _, p := range in.Notes {
 		remark(strings.TrimPrefix(p.Text, "jail "+j.Name+": "), p.Hint)
 	}
@@ -39,8 +42,11 @@ func (r *fail2banReader) subject(j *fail2ban.Jail, e *entry, remark func(text, h
 		return "our rule " + own[0]
 	}
 	e.filter = r.spec(j)
-	jail := strings.HasPrefix(e.filter, "[")
+	jail := strings.HasPrefix(e.filter, "[") && strings.HasSuffix(e.filter, "]")
 	switch {
+	case r.finds(e.filter, in):
+		// The entry looks by itself where the jail does: in the files, or where there
+		// are none, in the journal.
 	case in.Journal && len(in.Units) > 0:
 		e.journal = in.Units
 	case len(in.Files) > 0:
@@ -53,9 +59,19 @@ func (r *fail2banReader) subject(j *fail2ban.Jail, e *entry, remark func(text, h
 		return "nothing"
 	}
 	if jail {
+		if j.Filter.Name == "" {
+			return "its own expressions"
+		}
 		return "its filter " + j.Filter.Name + " with what the jail changes"
 	}
 	return "its filter " + e.filter
+}
+
+// finds reports whether a filter by itself is looked for where its jail looks, in
+// files as well as in the journal.
+func (r *fail2banReader) finds(spec string, in *fail2ban.Installed) bool {
+	alone, err := r.in.Load(spec)
+	return err == nil && len(in.Units) > 0 && alone.Journal == in.Journal && slices.Equal(alone.Files, in.Files) && slices.Equal(alone.Units, in.Units)
 }
 
 // own returns the built-in rules that see at least as much as the filter of a jail;
@@ -92,7 +108,7 @@ func changed(j *fail2ban.Jail) bool {
 // spec names the filter of a jail: with its arguments, without those that change
 // nothing; or the jail itself, where it changes what the filter says.
 func (r *fail2banReader) spec(j *fail2ban.Jail) string {
-	if changed(j) {
+	if changed(j) || j.Filter.Name == "" {
 		return "[" + j.Name + "]"
 	}
 	full := j.Filter.String()

@@ -29,6 +29,8 @@ type Watch struct {
 	Ladder []time.Duration // ban by offence: first, second, ...; the last step stays; gate.Forever may end it
 	Ports  gate.Ports      // what is closed to an offender; empty = all
 	Noun   string          // one of what it counts, as in "failed login"; default "failure"
+	Scan   bool            // it counts probes of ports: see scan.go
+	Hold   time.Duration   // of such a watch: how long forgeable evidence shuts out
 }
 
 // defaultLadder is short enough for a mistake and long enough for a pest.

@@ -26,6 +26,11 @@ func (p *Policy) judge(ds []gate.Decision, f *gate.Finding, now time.Time, h gat
 		b.joined++
 		return ds
 	}
+	if w.Scan && scope.New {
+		if ds, done := p.probed(ds, f, t, w, now); done {
+			return ds
+		}
+	}
 	s := p.sentence(f, k, w, scope, now)
 	if s.joins {
 		return ds
@@ -144,7 +149,7 @@ func (p *Policy) sentence(f *gate.Finding, k netKey, w *Watch, scope gate.Scope,
 		break
 	}
 	if scope.New {
-		s.life = min(w.step(1), maxForgeable)
+		s.life = w.life()
 		return s
 	}
 	for _, b := range p.bans.of(k) {

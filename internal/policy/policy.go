@@ -26,6 +26,7 @@ type Policy struct {
 	allow    allowList
 	history  history
 	told     told
+	scans    scans
 	ports    portState
 	lists    lists
 	inside   Inside

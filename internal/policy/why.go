@@ -19,6 +19,9 @@ func whatHappened(f *gate.Finding, w *Watch) string {
 }
 
 func appendWhat(b []byte, f *gate.Finding, w *Watch) []byte {
+	if w.Scan {
+		return appendScan(b, f)
+	}
 	b = appendCount(b, f.Proof.Count, w.Noun)
 	b = appendSpan(b, f)
 	b = append(append(b, " ("...), f.Rule...)

@@ -152,4 +152,3 @@ func (s *Schedule) TooLong(from time.Time) (gap time.Duration, is bool) {
 	}
 	return 0, false
 }
-

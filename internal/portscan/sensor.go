@@ -138,7 +138,7 @@ func (s *Sensor) forward(ctx context.Context) error {
 					more = false
 				}
 			}
-			if err := s.deps.Emit(ctx, gate.Batch{Source: Source, Events: batch, Live: true}); err != nil {
+			if err := s.deps.Emit(ctx, gate.Batch{Source: Source, Mark: "live", Events: batch, Live: true}); err != nil {
 				if ctx.Err() != nil {
 					return nil
 				}

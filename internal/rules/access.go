@@ -89,12 +89,29 @@ func (a *access) parse(b []byte) bool {
 func (a *access) parsePeer(b []byte) (rest []byte, ok bool) {
 	first, after := cutField(b)
 	second, third := cutField(after)
-	if addr, _, ok := endpoint(second); ok && bytes.HasPrefix(third, []byte("- ")) {
+	if addr, _, ok := endpoint(second); ok && isVirtualHost(first) && bytes.HasPrefix(third, []byte("- ")) {
 		a.addr, a.fields[accessHost] = addr, first
 		return third[2:], true
 	}
 	a.addr, _, ok = endpoint(first)
 	return third, ok
+}
+
+// isVirtualHost reports whether a word can be host[:port]: it is no part of a
+// message that another program wrote.
+func isVirtualHost(b []byte) bool {
+	host := b
+	if i := bytes.LastIndexByte(b, ':'); i >= 0 {
+		if host = b[:i]; !isDigits(b[i+1:]) {
+			return false
+		}
+	}
+	for _, c := range host {
+		if !isWordByte(c) && c != '.' && c != '-' && c != ':' && c != '[' && c != ']' && c != ',' {
+			return false
+		}
+	}
+	return len(host) > 0
 }
 
 // parseUserTime reads `user [time] `. The time is the last bracket: there may be

@@ -175,6 +175,7 @@ func (d *document) pattern(n ast.Node, r *Rule) (p Pattern) {
 		field{"fields", false, func(n ast.Node) { p.Fields = d.fields(n, r) }},
 		field{"reads", false, func(n ast.Node) { p.Reads, _ = d.line(n, "reads") }},
 		field{"session", false, func(n ast.Node) { p.Session = d.session(n) }},
+		field{"known", false, func(n ast.Node) { p.Known = d.yes(n, "known") }},
 		field{"peer", false, func(n ast.Node) { p.Peer = Peer(1 + d.choice(n, "a place of the address", peerNames[1:]...)) }},
 		field{"longest", false, func(n ast.Node) { p.Longest = d.number(n, "longest", 1, MaxLine) }},
 		field{"evidence", false, func(n ast.Node) { p.Evidence = d.evidence(n) }},

@@ -10,16 +10,17 @@ const PrimeSize = 256 << 10
 // the address from another line of the session, or the date from the line that
 // one continues.
 func (s *Scanner) Remembers() bool {
-	if s.reader.keeps {
-		return true
-	}
 	for _, r := range s.m.rules {
-		if r.recalls {
+		if r.Remembers() {
 			return true
 		}
 	}
 	return false
 }
+
+// Remembers reports whether what went before a line matters for this rule, see
+// [Scanner.Remembers]: its blocks are to be scanned one after the other.
+func (r *Rule) Remembers() bool { return r.Continues || r.recalls }
 
 // Prime reads whole lines that were scanned in an earlier life, so that what they
 // say of sessions is known again. It calls nobody.

@@ -65,6 +65,7 @@ type Pattern struct {
 	Longest  int           // overrides the rule's; 0 = as the rule says
 	Evidence gate.Evidence // overrides the rule's; EvidenceNone = as the rule says
 	Peer     Peer          // whence the address; PeerLine = from the line itself
+	Known    bool          // the account in it exists on the machine: no stranger chose its name
 	Service  string        // overrides the rule's
 	Ports    gate.Ports    // overrides the rule's
 

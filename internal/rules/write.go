@@ -40,6 +40,9 @@ func (r *Rule) YAML() []byte {
 		w.text("    ", "reads", p.Reads)
 		w.text("    ", "session", p.Session.String())
 		w.text("    ", "peer", p.Peer.String())
+		if p.Known {
+			w.b.WriteString("    known: true\n")
+		}
 		w.number("    ", "longest", p.Longest)
 		w.text("    ", "evidence", p.Evidence.String())
 		w.text("    ", "service", p.Service)

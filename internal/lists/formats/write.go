@@ -21,7 +21,7 @@ type Writer struct {
 	Name  string // how people ask for it
 	About string // what it is, a clause
 	Type  string // the media type
-	HTTP  bool   // for web servers: it holds what only they can enforce, too
+	Web   bool   // for a web server, which enforces with it what the kernel cannot
 	write func(w *bufio.Writer, bans []Ban, now time.Time) error
 }
 
@@ -31,8 +31,8 @@ func Writers() []Writer {
 	return []Writer{
 		{"plain", "one address or prefix a line", text, false, writePlain},
 		{"cidr", "the same, with a length on single addresses, too", text, false, writeCIDR},
-		{"csv", "a table with a head", "text/csv; charset=utf-8", true, writeCSV},
-		{"json", "the documents of bans", "application/json", true, writeJSON},
+		{"csv", "a table with a head", "text/csv; charset=utf-8", false, writeCSV},
+		{"json", "the documents of bans", "application/json", false, writeJSON},
 		{"nft", "a table of its own for nft -f", text, false, writeNFT},
 		{"ipset", "two sets for ipset restore", text, false, writeIPSet},
 		{"fail2ban", "commands for a shell that ban in fail2ban's jails", text, false, writeFail2ban},

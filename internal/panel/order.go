@@ -1,0 +1,421 @@
+package panel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"gatehouse/internal/ad2"
+)
+
+// Order is what somebody asks of the panel.
+type Order struct {
+	Action    ad2.Action // what; "" for Keys and for Settings
+	Partition int        // 0 = 1
+	Zone      int        // for bypass
+	Code      string     // "" = none; never stored
+	Keys      string     // to be pressed as they are, checked by ad2.ParseKeys; "" = none
+	Settings  string     // KEY=VALUE pairs for the adapter; "" = none
+	By        string     // who asks: "root"
+	From      string     // from where: "socket", "mqtt"
+}
+
+// String says the order without any key.
+func (o Order) String() string {
+	switch {
+	case o.Keys != "":
+		return fmt.Sprintf("press %d keys", strings.Count(o.Keys, "")-1)
+	case o.Settings != "":
+		return "change the adapter's settings"
+	case o.Zone > 0:
+		return fmt.Sprintf("%s zone %d", o.Action, o.Zone)
+	}
+	return string(o.Action)
+}
+
+// Outcome is what became of an order.
+type Outcome struct {
+	Done     bool              // the panel's state says so
+	Said     string            // a sentence
+	Hint     string            // what to do, where it was not done
+	Display  string            // what the keypads show
+	State    ad2.PartitionView // of the partition, afterwards
+	Settings string            // for Settings: the adapter's line
+}
+
+// Times of an order.
+const (
+	delivering = 3 * time.Second         // for the adapter to say that keys arrived
+	obeying    = 8 * time.Second         // for the state of the panel to change
+	looking    = 1200 * time.Millisecond // for the display to answer plain keys
+)
+
+// situation is what the loop knows when an order begins.
+type situation struct {
+	up        bool
+	why, hint string
+	dsc       bool
+	view      ad2.PartitionView
+	known     bool
+	delivery  uint64
+	failures  uint64
+	address   int
+	several   bool
+}
+
+func (p *Panel) situation(ctx context.Context, partition int) (situation, error) {
+	var s situation
+	err := p.do(ctx, func() {
+		s.up, s.why, s.hint, s.dsc = p.up, p.why, p.hint, p.panel.DSC()
+		s.view, s.known = p.panel.Partition(partition, time.Now())
+		s.delivery, s.failures = p.delivery, p.failures
+		s.several = len(p.panel.View(time.Now()).Partitions) > 1
+	})
+	if a, ok := p.c.Addresses[partition]; ok {
+		s.address = a
+	} else if s.dsc {
+		s.address = 10*partition + 8
+	}
+	return s, err
+}
+
+// Do carries out an order. It returns when the panel's own state says that it was
+// done, or what the panel showed instead. The error says why nothing was sent, or
+// that nobody knows what became of it. Keys are sent at most once.
+func (p *Panel) Do(ctx context.Context, o Order) (Outcome, error) {
+	if o.Partition == 0 {
+		o.Partition = 1
+	}
+	out, err := p.carry(ctx, o)
+	sentence := fmt.Sprintf("%s asked to %s", o.By, o.String())
+	if o.Settings == "" {
+		sentence += fmt.Sprintf(" (partition %d)", o.Partition)
+	}
+	switch {
+	case err != nil:
+		sentence += ": refused: " + err.Error()
+	case out.Done:
+		sentence += ": done: " + out.Said
+	default:
+		sentence += ": not done: " + out.Said
+	}
+	p.note("command", sentence, o.Partition)
+	return out, err
+}
+
+// note records who did what.
+func (p *Panel) note(kind, sentence string, partition int) {
+	if kind != "command" && !p.budget.spend(time.Now()) {
+		return // who connects again and again must not fill the ledger
+	}
+	p.out.put(outItem{kind: kind, sentence: sentence, partition: partition})
+}
+
+func (p *Panel) carry(ctx context.Context, o Order) (Outcome, error) {
+	if o.Partition < 1 || o.Partition > 8 {
+		return Outcome{}, &Error{What: "there is no such partition", Hint: "partitions are 1 to 8: gatehouse panel status"}
+	}
+	if o.Settings != "" {
+		return p.configure(ctx, o)
+	}
+	s, err := p.situation(ctx, o.Partition)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if !s.up {
+		return Outcome{}, &Error{What: errDown.Error() + ": " + s.why, Hint: s.hint}
+	}
+	if err := p.ready(o, s); err != nil {
+		return Outcome{}, err
+	}
+	if out, already := p.already(o, s); already {
+		return out, nil
+	}
+	press := ad2.Press{Keys: o.Keys, Code: hasCode(o.Keys)}
+	if o.Keys == "" {
+		if press, err = ad2.Keys(o.Action, s.dsc, o.Code, o.Zone, s.view.Mode.Armed()); err != nil {
+			return Outcome{}, &Error{What: err.Error(), Hint: "see: gatehouse panel --help"}
+		}
+	}
+	id := o.By + " " + o.From
+	if press.Code {
+		if err := p.limits.allow(id, time.Now()); err != nil {
+			p.note("held", fmt.Sprintf("%s tried too many wrong codes and is held back", o.By), o.Partition)
+			return Outcome{}, err
+		}
+	}
+	keys := press.Keys
+	if s.address > 0 {
+		keys = ad2.From(s.address, keys)
+	} else if s.several && o.Partition != 1 {
+		return Outcome{}, &Error{What: fmt.Sprintf("it is not known which keypad address presses keys for partition %d", o.Partition), Hint: "give the partition an address: of its own in panel: partitions:"}
+	}
+	me := new(int) // who has the floor
+	if err := p.floor.take(ctx, me, delivering+obeying); err != nil {
+		return Outcome{}, err
+	}
+	defer p.floor.give(me)
+	return p.press(ctx, o, s, keys, press.Code, id)
+}
+
+// hasCode reports whether keys may hold a code.
+func hasCode(keys string) bool { return strings.Contains(ad2.Masked(keys), "****") }
+
+// ready refuses an order that cannot be carried out, before any key is sent.
+func (p *Panel) ready(o Order, s situation) error {
+	if o.Keys != "" || o.Action.Mode() == ad2.ModeUnknown {
+		return nil
+	}
+	if !s.known {
+		return &Error{What: fmt.Sprintf("partition %d is not known", o.Partition), Hint: "gatehouse panel status lists the partitions"}
+	}
+	if s.view.Mode == ad2.ModeUnknown || s.view.Mode.Armed() || s.view.Ready {
+		return nil
+	}
+	var open []string
+	for _, z := range s.view.Zones {
+		if z.Open && !z.Bypassed {
+			open = append(open, zoneName(z))
+		}
+	}
+	why := "it shows: " + squeeze(s.view.Display)
+	if len(open) > 0 {
+		why = "open: " + strings.Join(open, ", ")
+	} else if s.view.Memory {
+		return &Error{What: "the panel is not ready: the alarm is still in its memory", Hint: "clear it: gatehouse panel disarm"}
+	}
+	return &Error{What: "the panel is not ready: " + why, Hint: "close what is open, or leave it out: gatehouse panel bypass ZONE"}
+}
+
+func zoneName(z ad2.ZoneView) string {
+	if z.Name != "" {
+		return fmt.Sprintf("%s (zone %d)", z.Name, z.Zone)
+	}
+	return fmt.Sprintf("zone %d", z.Zone)
+}
+
+// already answers an order that has nothing to do.
+func (p *Panel) already(o Order, s situation) (Outcome, bool) {
+	out := Outcome{Done: true, Display: s.view.Display, State: s.view}
+	switch {
+	case o.Keys != "" || !s.known:
+	case o.Action == ad2.Disarm && s.view.Mode == ad2.ModeDisarmed && !s.view.Alarm && !s.view.Memory && !s.view.Fire && !s.view.Panic:
+		out.Said = "it is disarmed already; no key was pressed"
+		return out, true
+	case o.Action.Mode() != ad2.ModeUnknown && s.view.Mode == o.Action.Mode():
+		out.Said = "it is armed " + s.view.Mode.String() + " already; no key was pressed"
+		return out, true
+	case o.Action == ad2.LeaveOut:
+		for _, z := range s.view.Zones {
+			if z.Zone == o.Zone && z.Bypassed {
+				out.Said = fmt.Sprintf("zone %d is bypassed already; no key was pressed", o.Zone)
+				return out, true
+			}
+		}
+	}
+	return out, false
+}
+
+// press sends keys and waits for what comes of it.
+func (p *Panel) press(ctx context.Context, o Order, s situation, keys string, code bool, id string) (Outcome, error) {
+	is, said := p.goal(o, s)
+	if err := p.link.write([]byte(keys)); err != nil {
+		return Outcome{}, &Error{What: err.Error() + "; nobody knows whether they arrived", Hint: "look at the panel before you try again: gatehouse panel status"}
+	}
+	if _, err := p.await(ctx, delivering, func() bool { return p.delivery > s.delivery || is != nil && is() }); err != nil {
+		return Outcome{}, err
+	}
+	after, err := p.situation(ctx, o.Partition)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if after.failures > s.failures {
+		return p.outcome(ctx, o, false, "the adapter could not deliver the keys", "check that its keypad address is free and known to the panel: gatehouse panel config")
+	}
+	if is == nil {
+		_, err := p.await(ctx, looking, func() bool { return !p.up })
+		if err != nil {
+			return Outcome{}, err
+		}
+		return p.outcome(ctx, o, true, "the keys were delivered", "")
+	}
+	done, err := p.await(ctx, obeying, is)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if done {
+		if code {
+			p.limits.right(id)
+		}
+		return p.outcome(ctx, o, true, said, "")
+	}
+	hint := "see what the panel shows: gatehouse panel status"
+	if code {
+		hint = "check the code; after two wrong ones within a minute the next is held back"
+		if held := p.limits.wrong(id, time.Now()); held > 0 {
+			p.note("held", fmt.Sprintf("%s tried wrong codes and is held back for %s", o.By, held), o.Partition)
+		}
+	}
+	return p.outcome(ctx, o, false, "the panel did not do it", hint)
+}
+
+// goal returns when an order is done, and what to say then. It is nil for plain
+// keys: nobody knows what they are for.
+func (p *Panel) goal(o Order, s situation) (is func() bool, said string) {
+	view := func() ad2.PartitionView {
+		v, _ := p.panel.Partition(o.Partition, time.Now())
+		return v
+	}
+	switch {
+	case o.Keys != "":
+		return nil, ""
+	case o.Action.Mode() == ad2.ModeNight || o.Action.Mode() == ad2.ModeInstant:
+		return func() bool {
+			m := view().Mode
+			return m == ad2.ModeNight || m == ad2.ModeInstant || m == ad2.ModeStay && s.dsc
+		}, "armed " + o.Action.Mode().String()
+	case o.Action.Mode() != ad2.ModeUnknown:
+		return func() bool { return view().Mode == o.Action.Mode() }, "armed " + o.Action.Mode().String()
+	case o.Action == ad2.Disarm:
+		if s.view.Mode == ad2.ModeDisarmed { // what is left is an alarm, or its memory
+			return func() bool { v := view(); return !v.Memory && !v.Alarm && !v.Fire || s.view.Alarm && !v.Alarm }, "the alarm is cleared"
+		}
+		return func() bool { return view().Mode == ad2.ModeDisarmed }, "disarmed"
+	case o.Action == ad2.ToggleBell:
+		return func() bool { return view().Chime != s.view.Chime }, "the chime was switched"
+	case o.Action == ad2.LeaveOut:
+		return func() bool {
+			v := view()
+			for _, z := range v.Zones {
+				if z.Zone == o.Zone && z.Bypassed {
+					return true
+				}
+			}
+			return v.Bypass && !s.view.Bypass
+		}, fmt.Sprintf("zone %d is bypassed", o.Zone)
+	}
+	before := len(s.view.AlarmZones)
+	return func() bool {
+		v := view()
+		return v.Panic && !s.view.Panic || v.Fire && !s.view.Fire || v.Alarm && !s.view.Alarm || len(v.AlarmZones) > before
+	}, "the panel calls for help"
+}
+
+// outcome says how things stand afterwards.
+func (p *Panel) outcome(ctx context.Context, o Order, done bool, said, hint string) (Outcome, error) {
+	s, err := p.situation(ctx, o.Partition)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if !done {
+		said += "; it shows: " + squeeze(s.view.Display)
+	}
+	if done && o.Action == ad2.Disarm && s.view.Memory {
+		hint = "an alarm is in its memory: disarm again to clear it"
+	}
+	return Outcome{Done: done, Said: said, Hint: hint, Display: s.view.Display, State: s.view}, nil
+}
+
+// squeeze writes a display in one line.
+func squeeze(s string) string {
+	if s = strings.Join(strings.Fields(s), " "); s == "" {
+		return "nothing"
+	}
+	return s
+}
+
+// settable are the settings of the adapter that may be changed, with what makes a
+// value of each.
+var settable = map[string]func(string) bool{
+	"MODE":        func(v string) bool { return v == "A" || v == "D" },
+	"ADDRESS":     func(v string) bool { return len(v) == 2 && only(v, "0123456789") },
+	"CONFIGBITS":  func(v string) bool { return len(v) == 4 && only(v, "0123456789abcdefABCDEF") },
+	"MASK":        func(v string) bool { return len(v) == 8 && only(v, "0123456789abcdefABCDEF") },
+	"EXP":         func(v string) bool { return len(v) == 5 && only(v, "YN") },
+	"REL":         func(v string) bool { return len(v) == 4 && only(v, "YN") },
+	"LRR":         func(v string) bool { return len(v) == 1 && only(v, "YN") },
+	"COM":         func(v string) bool { return len(v) == 1 && only(v, "YN") },
+	"DEDUPLICATE": func(v string) bool { return len(v) == 1 && only(v, "YN") },
+}
+
+func only(s, set string) bool { return strings.Trim(s, set) == "" }
+
+// CheckSettings says whether settings can be sent to an adapter.
+func CheckSettings(pairs string) error {
+	if pairs == "" {
+		return errors.New("there is no setting")
+	}
+	for pair := range strings.SplitSeq(pairs, "&") {
+		key, value, _ := strings.Cut(pair, "=")
+		right, known := settable[key]
+		if !known {
+			return fmt.Errorf("there is no setting %q: they are ADDRESS, MODE, MASK, CONFIGBITS, EXP, REL, LRR, COM and DEDUPLICATE", key)
+		}
+		if !right(value) {
+			return fmt.Errorf("%s has no value %q: ADDRESS=18, MODE=A or D, MASK=ffffffff, CONFIGBITS=ff04, EXP=YNNNN, REL=NNNN, LRR=Y, DEDUPLICATE=N", key, value)
+		}
+	}
+	return nil
+}
+
+// configure changes settings of the adapter, and waits until it shows them.
+func (p *Panel) configure(ctx context.Context, o Order) (Outcome, error) {
+	if err := CheckSettings(o.Settings); err != nil {
+		return Outcome{}, &Error{What: err.Error(), Hint: "gatehouse panel config shows the present ones"}
+	}
+	me := new(int)
+	if err := p.floor.take(ctx, me, delivering); err != nil {
+		return Outcome{}, err
+	}
+	defer p.floor.give(me)
+	if err := p.link.write([]byte("C" + o.Settings + "\r")); err != nil {
+		return Outcome{}, &Error{What: err.Error(), Hint: "gatehouse panel config shows what the adapter has"}
+	}
+	asked := false
+	want := ad2.DefaultSettings()
+	var out Outcome
+	is := func() bool {
+		if p.panel.Config == nil {
+			return false
+		}
+		want = *p.panel.Config
+		_ = want.Set(o.Settings) // was checked
+		out.Settings = p.panel.Config.String()
+		return want == *p.panel.Config
+	}
+	for range 3 {
+		done, err := p.await(ctx, delivering/3, is)
+		if err != nil {
+			return Outcome{}, err
+		}
+		if done && asked {
+			out.Done, out.Said = true, "the adapter has the new settings"
+			return out, nil
+		}
+		asked = true
+		if err := p.link.write([]byte("C\r")); err != nil {
+			return Outcome{}, &Error{What: err.Error(), Hint: "gatehouse panel config shows what the adapter has"}
+		}
+	}
+	if done, err := p.await(ctx, delivering, is); err != nil || done {
+		out.Done, out.Said = done, "the adapter has the new settings"
+		return out, err
+	}
+	out.Said, out.Hint = "the adapter did not take the settings", "gatehouse panel config shows what it has"
+	return out, nil
+}
+
+// Settings returns what the adapter said of its version and its settings; nil
+// where it has not.
+func (p *Panel) Settings(ctx context.Context) (v *ad2.Version, s *ad2.Settings, err error) {
+	if err := p.link.write([]byte("C\rV\r")); err != nil {
+		return nil, nil, &Error{What: err.Error(), Hint: "gatehouse panel status says why"}
+	}
+	_, err = p.await(ctx, delivering, func() bool {
+		v, s = p.panel.Version, p.panel.Config
+		return v != nil && s != nil
+	})
+	return v, s, err
+}

@@ -38,6 +38,11 @@ func checkCommand(e *env) *cobra.Command {
 			}
 			if c != nil {
 				problems = append(problems, ownRuleProblems(c.Rules)...)
+				more, remarks := portProblems(path, c)
+				problems = append(problems, more...)
+				for _, r := range remarks {
+					fmt.Fprintln(e.err, "note: "+harmless(r))
+				}
 				problems = append(problems, templateProblems(c)...)
 			}
 			if e.json {

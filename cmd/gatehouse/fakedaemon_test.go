@@ -23,8 +23,10 @@ type fakeDaemon struct {
 	allowed map[string]gate.Subject
 	stop    context.CancelFunc
 	broken  bool // reload finds an error
-	taken   bool // what was held back of the list own
-	now     time.Time
+
+	confirmed int  // changes of ports that were confirmed
+	taken     bool // what was held back of the list own
+	now       time.Time
 
 	following chan struct{} // gets a value for each follower that has all there is; holds 8
 }
@@ -71,6 +73,8 @@ func subject(text string) gate.Subject {
 func (d *fakeDaemon) backend() api.Backend {
 	return api.Backend{
 		Status: d.status,
+		Notify: d.notify(),
+		Ports:  d.ports, AskPorts: d.askPorts, ConfirmPorts: d.confirmPorts,
 		Adopt: func(_ context.Context, ds []gate.Decision) (api.Adopted, error) {
 			out := api.Adopted{Refused: []api.Answer{}}
 			for _, x := range ds {
@@ -232,7 +236,7 @@ func (d *fakeDaemon) status() api.Status {
 		Never: []gate.Subject{subject("127.0.0.0/8"), subject("192.0.2.254")}, Allow: []string{"198.51.100.0/24"},
 		Ledger:   api.Ledger{Path: "/var/lib/gatehouse/gatehouse.db", Records: 5120, State: "ok"},
 		Firewall: api.Firewall{Table: "inet gatehouse", State: "ok", Verdict: "drop"},
-		Lists:    d.lists(), Hooks: d.hooks(),
+		Lists:    d.lists(), Hooks: d.hooks(), Channels: d.channels(),
 		Degraded: []api.Weakness{{Part: "logs", Why: "cannot read /var/log/mail.log", Since: d.now.Add(-3*time.Minute - time.Second), Hint: "add gatehouse to the group adm"}},
 	}
 }

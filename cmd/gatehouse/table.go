@@ -44,6 +44,7 @@ func commands(e *env) []*cobra.Command {
 		in("ports", portCommand(e)),
 		in("ports", portAlias(e, "block", "close")),
 		in("ports", portAlias(e, "unblock", "open")),
+		in("ports", knockCommand(e)),
 		// rules
 		in("rules", rulesCommand(e)),
 		in("rules", matchCommand(e)),

@@ -97,6 +97,12 @@ func (f *fake) backend() Backend {
 			return nil
 		},
 		AllowList: func() []Allowed { return nil },
+		Notify: Notify{
+			Queue: func() []Waiting { return nil },
+			Test: func(_ context.Context, channel string) (Tested, error) {
+				return Tested{Channel: channel, Answer: "250 OK"}, f.err
+			},
+		},
 		List:      func(context.Context, string, string) error { return f.err },
 		HookRuns:  func(string) ([]HookRun, error) { return nil, f.err },
 		Reload:    func(context.Context) error { return f.err },

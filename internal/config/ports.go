@@ -160,6 +160,8 @@ func (d *decoder) schedules(c *Config, n *node) {
 	for _, e := range n.items {
 		if open, shut := e.get("open"), e.get("close"); open != nil && shut != nil {
 			d.problem(open, "write an entry for each", "close and open in one entry")
+		} else if open == nil && shut == nil && e.kind == mapping {
+			d.problem(e, "write close: or open: with services and ports", "a schedule that neither closes nor opens anything")
 		}
 		if v := e.get("name"); v != nil && v.kind == text {
 			if first := seen[v.text]; first != nil {

@@ -13,7 +13,7 @@ import (
 //	 2 fold of its window's key, 2       48 length of the line, 2
 //	 4 its entry's time, 4               50 of the user, 1, and of the via, 1
 //	 8 source's and pattern's name, 2+2  52 class, evidence, bits of the subject, 1 each
-//	12 epoch, 8, offset, 8               55 nothing, 1
+//	12 epoch, 8, offset, 8               55 1 = it came by a proxy, 1
 //	28 session, 8                        56 subject, 16
 //	36 seconds since 1970, 8             72 user, via, line
 const recordHead = 72
@@ -61,6 +61,9 @@ func (e *evidence) keep(k *key, at uint32, ev *gate.Event, subject gate.Subject)
 	b[50], b[51] = byte(len(user)), byte(len(via))
 	addr, bits := pack(subject.Prefix())
 	b[52], b[53], b[54], b[55] = byte(ev.Class), byte(ev.Evidence), bits, 0
+	if ev.Detail.Proxied {
+		b[55] = 1
+	}
 	copy(b[56:], addr[:])
 	at2 := recordHead + copy(b[recordHead:], user)
 	at2 += copy(b[at2:], via)
@@ -91,7 +94,7 @@ func (e *evidence) event(b []byte, rule string) gate.Event {
 		Subject:  unpack([16]byte(b[56:72]), min(b[54], 128)),
 		Class:    gate.Class(b[52]),
 		Evidence: gate.Evidence(b[53]),
-		Detail:   gate.Detail{Session: le.Uint64(b[28:])},
+		Detail:   gate.Detail{Session: le.Uint64(b[28:]), Proxied: b[55] == 1},
 	}
 	ev.Detail.User = cut(int(b[50]))
 	ev.Detail.Via = cut(int(b[51]))

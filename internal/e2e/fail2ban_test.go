@@ -138,6 +138,11 @@ func TestSwitchFromFail2ban(t *testing.T) {
 	if ours.Rule != "fail2ban-sshd" || ours.Until.Sub(ours.Time).Round(time.Minute) != time.Hour {
 		t.Errorf("our decision: %+v", ours)
 	}
+	for begun := time.Now(); reaches(attacker, from, gate4+":7"); { // it logs a ban before it bans
+		if time.Since(begun) > rig.Patience {
+			t.Fatal("fail2ban has banned the attacker, and it gets through")
+		}
+	}
 	if out, err := y.gate.Command("nft", "list", "ruleset").Output(); err != nil || !strings.Contains(string(out), "192.0.2.10") {
 		t.Errorf("fail2ban's ban is not in nftables: %v\n%s", err, out)
 	}
@@ -186,7 +191,7 @@ func TestSwitchFromFail2ban(t *testing.T) {
 	next = y.daemon.Follow()
 	failures(t, y.log, "192.0.2.99", 5)
 	failures(t, y.log, "192.0.2.11", 3)
-	if got, err := next(func(e rig.Entry) bool { return e.Verdict == "ban" }); err != nil || got.Subject != "192.0.2.11" {
+	if got, err := next(func(e rig.Entry) bool { return e.Verdict == "ban" && e.Subject != "192.0.2.10" }); err != nil || got.Subject != "192.0.2.11" {
 		t.Errorf("%+v, %v", got, err)
 	}
 	t.Logf("\n%s", y.daemon.Must("why", "192.0.2.10"))

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -312,5 +314,134 @@ func TestPortRemoteAndPage(t *testing.T) {
 	}
 	if out := y.daemon.Must("status"); !strings.Contains(out, "is not verified") {
 		t.Errorf("status does not warn: %s", out)
+	}
+}
+
+// One packet opens a service for its sender; it is good once, nobody answers, and
+// the port looks as if nobody were there.
+func TestPortKnock(t *testing.T) {
+	dir := t.TempDir()
+	key := filepath.Join(dir, "knock.key")
+	y := newYard(t, fmt.Sprintf("watch: []\nservices: {web: {ports: 8080/tcp, rest: closed}}\nports: {knock: {port: 62201, key: %s, for: 1h}}\n", key), "client", "stranger")
+	text, err := y.gate.Command(y.daemon.Bin, "knock", "--new-key").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(key, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	echo(t, y.gate, gate4+":8080")
+	y.daemon.Start()
+	at := gate4 + ":8080"
+	// The packet, as it goes over the wire, to send it again.
+	tap, err := y.gate.ListenPacket("udp", gate4+":62299")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tap.Close()
+	if out, err := y.others["client"].Command(y.daemon.Bin, "knock", gate4, "web", "--key", key, "--port", "62299").CombinedOutput(); err != nil {
+		t.Fatalf("knock: %s", out)
+	}
+	packet := make([]byte, 1500)
+	tap.SetReadDeadline(time.Now().Add(2 * time.Second))
+	n, _, err := tap.ReadFrom(packet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(who string, b []byte) {
+		t.Helper()
+		c, err := y.others[who].Dial(context.Background(), "udp", gate4+":62201")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.Write(b)
+		c.SetReadDeadline(time.Now().Add(150 * time.Millisecond))
+		if m, err := c.Read(make([]byte, 100)); err == nil || !strings.Contains(err.Error(), "timeout") {
+			t.Errorf("%s is answered: %d bytes, %v", who, m, err)
+		}
+	}
+	send("stranger", packet[:n]) // of another address than it says
+	send("stranger", []byte("hello"))
+	if dials(t, y, "stranger", at) || dials(t, y, "client", at) {
+		t.Fatal("open without a knock")
+	}
+	send("client", packet[:n])
+	for begun := time.Now(); !dials(t, y, "client", at); {
+		if time.Since(begun) > 5*time.Second {
+			t.Fatalf("a knock opens nothing\n%s\n%s", y.daemon.Must("log"), y.daemon.Must("status"))
+		}
+	}
+	if dials(t, y, "stranger", at) {
+		t.Error("a stranger gets in")
+	}
+	y.daemon.Must("port", "reset", "web")
+	y.daemon.Kill()
+	y.daemon.Start()
+	send("client", packet[:n])
+	if dials(t, y, "client", at) {
+		t.Error("a knock that was heard before a restart opens again")
+	}
+}
+
+// Once the command has returned, no packet comes through within 5 ms, in either
+// direction, as the other end sees it.
+func TestPortCloseIsAtOnce(t *testing.T) {
+	y := newYard(t, "watch: []\n", "client")
+	// The guarded host sends all the time; so does the client.
+	ln, err := y.gate.ListenPacket("udp", gate4+":5000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	y.daemon.Start()
+	c, err := y.others["client"].Dial(context.Background(), "udp", gate4+":5000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var last atomic.Int64 // when the client last got something, ns since 1970
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	defer func() { close(stop); c.Close(); ln.Close(); wg.Wait() }()
+	wg.Go(func() {
+		for b := make([]byte, 100); ; {
+			n, from, err := ln.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			ln.WriteTo(b[:n], from)
+		}
+	})
+	wg.Go(func() {
+		for b := make([]byte, 100); ; {
+			if _, err := c.Read(b); err != nil {
+				return
+			}
+			last.Store(time.Now().UnixNano())
+		}
+	})
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(200 * time.Microsecond): // the pace of the stream
+				c.Write([]byte("x"))
+			}
+		}
+	})
+	for begun := time.Now(); last.Load() == 0; {
+		if time.Since(begun) > 5*time.Second {
+			t.Fatal("the stream does not flow")
+		}
+	}
+	y.daemon.Must("port", "close", "5000/udp")
+	closed := time.Now()
+	time.Sleep(300 * time.Millisecond) // what comes late would come now
+	late := time.Duration(last.Load() - closed.UnixNano())
+	t.Logf("the last packet came %v behind the command's return", late)
+	if late > 5*time.Millisecond {
+		t.Errorf("a packet came %v behind the command's return", late)
 	}
 }

@@ -28,20 +28,22 @@ func (s *Stage) Terminal(link string) (string, error) {
 
 // prepare unlocks the other side, makes it raw, and links to it.
 func (s *Stage) prepare(m *os.File, link string) (string, error) {
-	fd := int(m.Fd())
-	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	n := 0
+	err := control(m, func(fd int) (err error) {
+		if n, err = unix.IoctlGetInt(fd, unix.TIOCGPTN); err != nil {
+			return err
+		}
+		return unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
+	})
 	if err != nil {
 		return "", fmt.Errorf("make a pseudo-terminal: %w", err)
-	}
-	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
-		return "", fmt.Errorf("unlock a pseudo-terminal: %w", err)
 	}
 	path := fmt.Sprintf("/dev/pts/%d", n)
 	keep, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0) // held open: without it reading ends whenever nobody has it open
 	if err != nil {
 		return "", err
 	}
-	if err := raw(int(keep.Fd())); err != nil {
+	if err := control(keep, raw); err != nil {
 		_ = keep.Close() // as above
 		return "", fmt.Errorf("set a pseudo-terminal raw: %w", err)
 	}
@@ -56,6 +58,20 @@ func (s *Stage) prepare(m *os.File, link string) (string, error) {
 	s.close = append(s.close, keep.Close, func() error { return os.Remove(link) })
 	s.mu.Unlock()
 	return path, nil
+}
+
+// control runs f with the file's descriptor, which stays as it is: File.Fd would
+// make it block, and then Close would not end a read.
+func control(file *os.File, f func(fd int) error) error {
+	c, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	if err := c.Control(func(fd uintptr) { inner = f(int(fd)) }); err != nil {
+		return err
+	}
+	return inner
 }
 
 // raw turns echo and line editing off.
@@ -82,7 +98,8 @@ func (t *terminal) Write(b []byte) (int, error) {
 	}
 	n, err := t.File.Write(b)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		_ = unix.IoctlSetInt(int(t.Fd()), unix.TCFLSH, unix.TCOFLUSH) // the buffer is full of what nobody wanted
+		// The buffer is full of what nobody wanted.
+		_ = control(t.File, func(fd int) error { return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCOFLUSH) })
 		return len(b), nil
 	}
 	return n, err

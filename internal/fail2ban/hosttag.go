@@ -7,11 +7,14 @@ import (
 )
 
 // What the tags for addresses stand for, in Python's syntax. The named groups
-// tell later what kind of identity was found.
+// tell later what kind of identity was found. What texts they take is part of what
+// filters rely on, odd addresses included.
 const (
-	exprIP4  = `(?:::f{4,6}:)?(?P<ip4>(?:\d{1,3}\.){3}\d{1,3})`
-	exprIP6  = `(?P<ip6>(?:[0-9a-fA-F]{1,4}::?|::){1,7}(?:[0-9a-fA-F]{1,4}|(?<=:):))`
-	exprDNS  = `(?P<dns>[\w\-.^_]*\w)`
+	quadPart = `\d{1,3}`
+	hexPart  = `[0-9A-Fa-f]{1,4}`
+	exprIP4  = `(?:::f{4,6}:)?(?P<ip4>` + quadPart + `(?:\.` + quadPart + `){3})`
+	exprIP6  = `(?P<ip6>(?:` + hexPart + `:{1,2}|:{2}){1,7}(?:` + hexPart + `|(?<=:):))`
+	exprDNS  = `(?P<dns>[\w.^-]*\w)`
 	exprAny  = `(?:` + exprIP4 + `|` + exprIP6 + `)`
 	exprCIDR = `(?P<cidr>\d+)`
 )

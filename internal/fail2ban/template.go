@@ -34,40 +34,44 @@ type template struct {
 	parts   [128]int8 // group number by the letter of a part; 0 = none
 }
 
-// defaultPatterns are the dates that are looked for where a filter says
-// nothing, in this order.
+// Pieces of the patterns of dates that are looked for by default.
+const (
+	atTime    = `%H:%M:%S`
+	atBlank   = `%k:%M:%S` // the hour may have a blank for its first digit
+	fraction  = `(?:\.%f)?`
+	fractions = `(?:[.,]%f)?`
+	inUTC     = `(?:\s*%z)?`
+	between   = `(?:T|  ?)` // a day and its time
+	// asctime is what syslog and asctime write, the weekday and the year at will.
+	asctime = `(?:%a )?%b %d ` + atBlank + fraction + `(?: %ExY)?`
+)
+
+// alike returns a pattern of three parts with the same sign between them, one of
+// those.
+func alike(signs, first, second, third string) string {
+	return first + `(?P<_sep>[` + signs + `])` + second + `(?P=_sep)` + third
+}
+
+// defaultPatterns are the dates that are looked for where a filter says nothing. The
+// list and its order are part of what filters rely on: each is a form of date that
+// some program writes, the most telling first.
 var defaultPatterns = []string{
-	// ISO 8601 and its like: 2005-01-23T21:59:59.981746+01:00
-	`%ExY(?P<_sep>[-/.])%m(?P=_sep)%d(?:T|  ?)%H:%M:%S(?:[.,]%f)?(?:\s*%z)?`,
-	// syslog, asctime: Sun Jan 23 21:59:59.011 2005
-	`(?:%a )?%b %d %k:%M:%S(?:\.%f)?(?: %ExY)?`,
-	// Sun Jan 23 2005 21:59:59.011
-	`(?:%a )?%b %d %ExY %k:%M:%S(?:\.%f)?`,
-	// 23/01/2005 21:59:59, 23-01-05 21:59:59
-	`%d(?P<_sep>[-/])%m(?P=_sep)(?:%ExY|%Exy) %k:%M:%S`,
-	// Apache: 31/Oct/2006:09:22:55 -0000
-	`%d(?P<_sep>[-/])%b(?P=_sep)%ExY[ :]?%H:%M:%S(?:\.%f)?(?: %z)?`,
-	// cPanel: 05/20/2008:01:57:39
-	`%m/%d/%ExY:%H:%M:%S`,
-	// 01-27-2012 16:22:44.252
-	`%m-%d-%ExY %k:%M:%S(?:\.%f)?`,
-	`EPOCH`,
-	// no date at all: 21:59:59
-	`{^LN-BEG}%H:%M:%S`,
-	// <09/16/08@05:03:30>
-	`^<%m/%d/%Exy@%H:%M:%S>`,
-	// MySQL: 130322 11:46:11
-	`%Exy%Exm%Exd  ?%H:%M:%S`,
-	// Tomcat: Apr 27, 2013 02:33:06 PM
-	`%b %d, %ExY %I:%M:%S %p`,
-	// ASSP: Apr-27-13 02:33:06
-	`^%b-%d-%Exy %k:%M:%S`,
-	// 20050123T215959
-	`%ExY%Exm%Exd(?:T|  ?)%ExH%ExM%ExS(?:[.,]%f)?(?:\s*%z)?`,
-	// monit: PDT Apr 16 21:05:29
-	`(?:%Z )?(?:%a )?%b %d %k:%M:%S(?:\.%f)?(?: %ExY)?`,
-	// +00:00 Jan 23 21:59:59.011 2005
-	`(?:%z )?(?:%a )?%b %d %k:%M:%S(?:\.%f)?(?: %ExY)?`,
+	alike(`-/.`, `%ExY`, `%m`, `%d`) + between + atTime + fractions + inUTC, // 2026-11-21T08:15:30.25+01:00
+	asctime, // Nov 21 08:15:30
+	`(?:%a )?%b %d %ExY ` + atBlank + fraction,                                 // Sat Nov 21 2026 08:15:30.250
+	alike(`-/`, `%d`, `%m`, `(?:%ExY|%Exy)`) + ` ` + atBlank,                   // 21/11/2026 08:15:30
+	alike(`-/`, `%d`, `%b`, `%ExY`) + `[ :]?` + atTime + fraction + `(?: %z)?`, // 21/Nov/2026:08:15:30 +0100, as web servers have it
+	`%m/%d/%ExY:` + atTime,             // 11/21/2026:08:15:30
+	`%m-%d-%ExY ` + atBlank + fraction, // 11-21-2026 08:15:30.250
+	`EPOCH`,                            // 1795248930
+	atLineBegin + atTime,               // 08:15:30 and no day
+	`^<%m/%d/%Exy@` + atTime + `>`,     // <11/21/26@08:15:30>
+	`%Exy%Exm%Exd  ?` + atTime,         // 261121  8:15:30
+	`%b %d, %ExY %I:%M:%S %p`,          // Nov 21, 2026 8:15:30 AM
+	`^%b-%d-%Exy ` + atBlank,           // Nov-21-26 08:15:30
+	`%ExY%Exm%Exd` + between + `%ExH%ExM%ExS` + fractions + inUTC, // 20261121T081530Z
+	`(?:%Z )?` + asctime, // CET Nov 21 08:15:30
+	`(?:%z )?` + asctime, // +01:00 Nov 21 08:15:30
 	`TAI64N`,
 }
 

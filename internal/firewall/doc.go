@@ -36,9 +36,11 @@
 //	    everything else                                                     -> port rules
 //	chain outgoing     output, -150: lists of who is not to be talked to; rules about outbound ports
 //	chain answers-out  postrouting, 150: answers from closed inbound ports
+//	chain arrivals     input, -150, behind destination NAT: traps and thresholds for port scans; what no
+//	                   socket waits for is a probe, see traps and the sets in trap_sets.go
 //	chain answers-in   input, 150: answers from closed outbound ports
 //
-// The last three are there only while something has rules in them. Port rules
+// The last four are there only while something has rules in them. Port rules
 // answer in one or two look-ups, however many ports they name: see gates and
 // layOut. Large lists live in hash sets by prefix length, which the kernel
 // changes in a moment: an interval set costs it its whole size at each change,

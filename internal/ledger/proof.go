@@ -54,6 +54,7 @@ type storedEvent struct {
 	User     string        `json:"u"`
 	Session  uint64        `json:"n"`
 	Via      string        `json:"h"`
+	Proxied  bool          `json:"x"`
 	Line     string        `json:"l"`
 	Ask      *gate.Ask     `json:"a"`
 }
@@ -152,6 +153,9 @@ func appendEvent(b []byte, e *gate.Event, d *gate.Decision) ([]byte, error) {
 	if e.Detail.Via != "" {
 		b = appendString(append(b, `,"h":`...), e.Detail.Via)
 	}
+	if e.Detail.Proxied {
+		b = append(b, `,"x":true`...)
+	}
 	if e.Line != "" {
 		b = appendString(append(b, `,"l":`...), e.Line)
 	}
@@ -223,7 +227,7 @@ func events(stored []storedEvent, d *gate.Decision) []gate.Event {
 		e := gate.Event{
 			Time: fromNanos(s.Time), Pattern: s.Pattern, Class: gate.Class(s.Class), Evidence: gate.Evidence(s.Evidence % 3),
 			Rule: d.Rule, Subject: d.Subject, Origin: gate.Origin{Source: d.Origin.Source, Epoch: d.Origin.Epoch, Offset: s.Offset},
-			Detail: gate.Detail{User: s.User, Session: s.Session, Via: s.Via}, Line: s.Line, Ask: s.Ask,
+			Detail: gate.Detail{User: s.User, Session: s.Session, Via: s.Via, Proxied: s.Proxied}, Line: s.Line, Ask: s.Ask,
 		}
 		if s.Source != nil {
 			e.Origin.Source, e.Origin.Epoch = *s.Source, s.Epoch

@@ -117,7 +117,8 @@ type entry struct {
 	ladder  []time.Duration
 	ports   gate.Ports
 	remarks []Remark
-	instead string // why there is no entry
+	instead string   // why there is no entry
+	mail    []string // who is told of its bans
 }
 
 // watch is the name of a watch in the daemon.
@@ -166,6 +167,11 @@ func (r *fail2banReader) jail(j *fail2ban.Jail) {
 	} else {
 		by = r.subject(j, &e, remark)
 		actionsOf(j, remark)
+		for _, c := range j.Actions {
+			if to := mailsTo(c); to != "" && !slices.Contains(e.mail, to) {
+				e.mail = append(e.mail, to)
+			}
+		}
 		r.options(j, remark)
 	}
 	if j == r.recidive {

@@ -85,7 +85,7 @@ func TestOptions(t *testing.T) {
 		{"logpath = relative.log", "logpath relative.log is not an absolute path", "    files:"},
 		{"backend = systemd\njournalmatch = _SYSTEMD_UNIT=app.service", "- fail2ban: app\n    threshold", "    files:"},
 		{"backend = systemd", "threshold", ""},
-		{"action = sendmail-whois[dest=\"me@example.org\"]", "notify: {mail: {to: \"me@example.org\"}}", ""},
+		{"action = sendmail-whois[dest=\"me@example.org\"]", "channels:\n    - name: mail\n      mail: [\"me@example.org\"]\n  routes:\n    - kinds: [ban]\n      rules: [fail2ban-app]\n      to: [mail]\n", ""},
 		{"action = abuseipdb[abuseipdb_apikey=x]", "the action abuseipdb reports the address elsewhere", "apikey=x"},
 		{"action = cloudflare", "the action cloudflare shuts the address out elsewhere", ""},
 		{"action = own", "the action own is your own", ""},

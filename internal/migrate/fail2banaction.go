@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"gatehouse/internal/fail2ban"
@@ -34,15 +35,14 @@ type kind struct {
 // hookExample shows a hook: a program of the operator's, run without a shell.
 func hookExample(name string) func(fail2ban.Call, *fail2ban.Jail) string {
 	return func(fail2ban.Call, *fail2ban.Jail) string {
-		return fmt.Sprintf(`hooks: [{on: ban, run: [/etc/gatehouse/%s, "{subject}", "{rule}"], timeout: 30s}]`, name)
+		return fmt.Sprintf(`hooks: [{on: [ban], run: [/etc/gatehouse/%s, "{subject}", "{rule}"]}]`, name)
 	}
 }
 
 // kinds are the stock actions that do something else than ban.
 var kinds = []kind{
-	{[]string{"sendmail", "mail", "smtp", "mail-whois", "apprise"}, "notify", "tells somebody", func(c fail2ban.Call, j *fail2ban.Jail) string {
-		to := firstOf(c.Args["dest"], c.Args["destemail"], "root")
-		return fmt.Sprintf("notify: {mail: {to: %s}}", quoted(to))
+	{[]string{"sendmail", "mail", "smtp", "mail-whois", "apprise"}, "notify", "tells somebody", func(fail2ban.Call, *fail2ban.Jail) string {
+		return "notify: {channels: [{name: mail, mail: [you@example.org]}]}"
 	}},
 	{[]string{"abuseipdb", "blocklist_de", "badips", "dshield", "mynetwatchman", "complain", "xarf-login-attack", "ipthreat"}, "report", "reports the address elsewhere", hookExample("report")},
 	{[]string{"cloudflare", "netscaler", "nsupdate", "nginx-block-map"}, "hooks", "shuts the address out elsewhere", hookExample("on-ban")},
@@ -57,12 +57,28 @@ func firstOf(list ...string) string {
 	return ""
 }
 
-// actionsOf says of each action of a jail that is no ban by the firewall what is to
-// be done instead.
+// mailbox is an address that a channel of notify takes.
+var mailbox = regexp.MustCompile(`^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,200}[A-Za-z0-9])?$`)
+
+// mailsTo returns to whom an action sends mail, "" if it is none that does.
+func mailsTo(c fail2ban.Call) string {
+	k, ok := kindOf(c.Name)
+	if !ok || k.section != "notify" || strings.HasPrefix(c.Name, "apprise") {
+		return ""
+	}
+	to := firstOf(c.Args["dest"], c.Args["destemail"], "root@localhost")
+	if !mailbox.MatchString(to) {
+		return ""
+	}
+	return to
+}
+
+// actionsOf says of each action of a jail that is neither a ban by the firewall nor a
+// mail what is to be done instead.
 func actionsOf(j *fail2ban.Jail, remark func(text, hint string)) {
 	told := map[string]bool{}
 	for _, c := range j.Actions {
-		if isFirewall(c.Name) || told[c.Name] {
+		if isFirewall(c.Name) || told[c.Name] || mailsTo(c) != "" {
 			continue
 		}
 		told[c.Name] = true

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +32,7 @@ func (r *fail2banReader) write() {
 	}
 	p.line("")
 	r.writeWatches(&p)
+	r.writeNotify(&p)
 	r.out.Text = []byte(p.String())
 	for i := range r.out.Jails {
 		j := &r.out.Jails[i]
@@ -153,6 +155,45 @@ func (r *fail2banReader) writeWatches(p *page) {
 			p.list("    ", "ports", strings.Fields(e.ports.String()))
 		}
 	}
+}
+
+// writeNotify writes who is told of the bans of which watches.
+func (r *fail2banReader) writeNotify(p *page) {
+	var all []string
+	rules := map[string][]string{}
+	for _, e := range r.entries {
+		for _, to := range e.mail {
+			if ws := r.out.watches[e.jails[0]]; e.instead == "" && len(ws) > 0 {
+				if rules[to] == nil {
+					all = append(all, to)
+				}
+				rules[to] = append(rules[to], ws[0].name)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return
+	}
+	name := func(i int) string {
+		if i == 0 {
+			return "mail"
+		}
+		return fmt.Sprintf("mail-%d", i+1)
+	}
+	p.line("")
+	p.comment("", "The mail actions: who is told of bans. Messages go through the machine's own sendmail, many bans in one; gatehouse notify test mail tries it.")
+	p.line("notify:\n  channels:")
+	for i, to := range all {
+		p.line("    - name: %s", name(i))
+		p.list("      ", "mail", []string{to})
+	}
+	p.line("  routes:")
+	for i, to := range all {
+		p.line("    - kinds: [ban]")
+		p.list("      ", "rules", rules[to])
+		p.line("      to: [%s]", name(i))
+	}
+	p.line("    - kinds: [ban, release]\n      to: []")
 }
 
 // explain writes which jail an entry stands for, and what of it is not there.

@@ -162,6 +162,11 @@ func (r *fail2banReader) add(e entry) {
 			o.jails = append(o.jails, e.jails...)
 			o.remarks = append(o.remarks, Remark{e.place, fmt.Sprintf("jail %s watches the same with the same rule; it is one entry with jail %s", e.jails[0], o.jails[0]), "the limits are those of " + o.jails[0]})
 			o.remarks = append(o.remarks, e.remarks...)
+			for _, to := range e.mail {
+				if !slices.Contains(o.mail, to) {
+					o.mail = append(o.mail, to)
+				}
+			}
 			if o.ports.IsEmpty() || e.ports.IsEmpty() {
 				o.ports = e.ports.Minus(e.ports)
 			} else {

@@ -323,7 +323,7 @@ type poisoned struct{ deskChannel }
 // TestSeverityOf is the documented table.
 func TestSeverityOf(t *testing.T) {
 	for kind, want := range map[string]Severity{
-		"ban": Notice, "release": Info, "panel.alarm": Critical, "panel.low-battery": Warning, "panel.armed": Notice,
+		"ban": Notice, "release": Info, "panel.alarm": Critical, "panel.battery": Warning, "panel.battery-restored": Notice, "panel.arm": Notice, "panel.fault": Info,
 		"list.held": Warning, "list.changed": Notice, "notify.lost": Warning, "what.ever": Notice,
 	} {
 		if got := SeverityOf(kind); got != want {

@@ -206,7 +206,10 @@ func SampleMessage(kind string, now time.Time, host string) *Message {
 	case "tell":
 		d.Verdict = gate.Tell
 	default:
-		d.Verdict, d.Topic, d.Rule = gate.Tell, strings.ReplaceAll(kind, "*", "something"), "panel"
+		d.Verdict, d.Topic, d.Rule = gate.Tell, strings.ReplaceAll(kind, "*", "something"), strings.SplitN(kind, ".", 2)[0]
+	}
+	if kind == "panel.alarm" {
+		d.Subject, d.Why = gate.ZoneSubject(1, 7), "zone 7 (kitchen window) of partition 1 is in alarm"
 	}
 	w := wave{Channel: "sample", Kind: d.Kind(), Severity: SeverityOf(d.Kind())}
 	r := asRecord(812, d)

@@ -66,21 +66,31 @@ var kinds = []kind{
 
 	{"panel.alarm", Critical, "ALARM", "alarms"},
 	{"panel.fire", Critical, "FIRE", "fire alarms"},
-	{"panel.panic", Critical, "PANIC", "panic alarms"},
-	{"panel.medical", Critical, "MEDICAL ALARM", "medical alarms"},
-	{"panel.duress", Critical, "DURESS", "duress codes"},
-	{"panel.tamper", Critical, "tampering at the alarm panel", "times tampering at the alarm panel"},
-	{"panel.armed", Notice, "alarm panel armed", "times the alarm panel was armed"},
-	{"panel.disarmed", Notice, "alarm panel disarmed", "times the alarm panel was disarmed"},
-	{"panel.restored", Notice, "alarm panel restored", "restorals of the alarm panel"},
+	{"panel.panic", Critical, "PANIC", "calls for help"},
+	{"panel.tamper", Critical, "tampering with the alarm system", "times tampering with the alarm system"},
+	{"panel.*-restored", Notice, "alarm panel", "times all was well again at the alarm panel"},
+	{"panel.fault", Info, "zone open", "times a zone was opened"},
+	{"panel.restore", Info, "zone closed", "times a zone was closed"},
+	{"panel.arm", Notice, "armed", "times the alarm panel was armed"},
+	{"panel.disarm", Notice, "disarmed", "times the alarm panel was disarmed"},
+	{"panel.bypass", Notice, "zone left out", "zones left out"},
+	{"panel.report", Notice, "alarm panel", "reports of the alarm panel"},
+	{"panel.program", Warning, "alarm panel is being programmed", "times the alarm panel was programmed"},
+	{"panel.ac", Warning, "alarm panel without mains power", "losses of mains power at the alarm panel"},
+	{"panel.battery", Warning, "low battery of the alarm system", "low batteries of the alarm system"},
+	{"panel.silent", Warning, "alarm panel is silent", "times the alarm panel was silent"},
+	{"panel.lost", Warning, "alarm panel is lost", "losses of the alarm panel"},
 	{"panel.*", Warning, "alarm panel", "messages of the alarm panel"},
 	{"list.held", Warning, "block list held back", "block lists held back"},
-	{"list.failed", Warning, "block list cannot be fetched", "block lists that cannot be fetched"},
+	{"list.failed", Warning, "block list cannot be read", "block lists that cannot be read"},
 	{"list.*", Notice, "block list", "changes of block lists"},
 	{"port.*", Notice, "ports", "messages on ports"},
 	{"scan.*", Notice, "port scan", "port scans"},
 	{"hook.failed", Warning, "a command of yours failed", "commands of yours failed"},
+	{"hook.late", Warning, "a command of yours is late", "times commands of yours were late"},
 	{"hook.*", Notice, "your commands", "messages on your commands"},
+	{"status.degraded", Warning, "out of order", "parts out of order"},
+	{"status.*", Notice, "status", "changes of status"},
 	{"notify.*", Warning, "notifications", "messages on notifications"},
 	{"test", Notice, "test message", "test messages"},
 }
@@ -91,7 +101,7 @@ var anyKind = kind{"*", Notice, "", "happenings"}
 // kindOf looks a kind of record up.
 func kindOf(name string) kind {
 	for _, k := range kinds {
-		if k.name == name || strings.HasSuffix(k.name, ".*") && strings.HasPrefix(name, strings.TrimSuffix(k.name, "*")) {
+		if k.name == name || strings.Contains(k.name, "*") && KindMatches(k.name, name) {
 			return k
 		}
 	}

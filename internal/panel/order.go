@@ -120,12 +120,18 @@ func (p *Panel) carry(ctx context.Context, o Order) (Outcome, error) {
 	if o.Settings != "" {
 		return p.configure(ctx, o)
 	}
-	s, err := p.situation(ctx, o.Partition)
+	if err := ad2.CheckCode(o.Code); err != nil {
+		return Outcome{}, &Error{What: err.Error(), Hint: "it is the one that is keyed in at a keypad"}
+	}
+	s, err := p.begin(ctx, o.Partition)
 	if err != nil {
 		return Outcome{}, err
 	}
 	if !s.up {
 		return Outcome{}, &Error{What: errDown.Error() + ": " + s.why, Hint: s.hint}
+	}
+	if s, err = p.listen(ctx, o, s); err != nil {
+		return Outcome{}, err
 	}
 	if err := p.ready(o, s); err != nil {
 		return Outcome{}, err
@@ -142,7 +148,6 @@ func (p *Panel) carry(ctx context.Context, o Order) (Outcome, error) {
 	id := o.By + " " + o.From
 	if press.Code {
 		if err := p.limits.allow(id, time.Now()); err != nil {
-			p.note("held", fmt.Sprintf("%s tried too many wrong codes and is held back", o.By), o.Partition)
 			return Outcome{}, err
 		}
 	}
@@ -158,6 +163,40 @@ func (p *Panel) carry(ctx context.Context, o Order) (Outcome, error) {
 	}
 	defer p.floor.give(me)
 	return p.press(ctx, o, s, keys, press.Code, id)
+}
+
+// starting is how long the first connection may take.
+const starting = 5 * time.Second
+
+// begin returns how things are, once it was tried to connect.
+func (p *Panel) begin(ctx context.Context, partition int) (situation, error) {
+	if _, err := p.await(ctx, starting, func() bool { return p.up || p.why != "" }); err != nil {
+		return situation{}, err
+	}
+	return p.situation(ctx, partition)
+}
+
+// firstWord is how long a panel may take to say how it is: it does so every ten
+// seconds.
+const firstWord = 13 * time.Second
+
+// listen waits until it is known how the partition is: without that nobody could
+// say what became of the order.
+func (p *Panel) listen(ctx context.Context, o Order, s situation) (situation, error) {
+	if s.known && s.view.Mode != ad2.ModeUnknown || o.Keys != "" {
+		return s, nil
+	}
+	known, err := p.await(ctx, firstWord, func() bool {
+		v, ok := p.panel.Partition(o.Partition, time.Now())
+		return ok && v.Mode != ad2.ModeUnknown
+	})
+	if err != nil {
+		return s, err
+	}
+	if !known {
+		return s, &Error{What: fmt.Sprintf("the panel has not said yet how partition %d is; no key was pressed", o.Partition), Hint: "gatehouse panel status shows the partitions that are known"}
+	}
+	return p.situation(ctx, o.Partition)
 }
 
 // hasCode reports whether keys may hold a code.
@@ -365,6 +404,9 @@ func (p *Panel) configure(ctx context.Context, o Order) (Outcome, error) {
 	if err := CheckSettings(o.Settings); err != nil {
 		return Outcome{}, &Error{What: err.Error(), Hint: "gatehouse panel config shows the present ones"}
 	}
+	if _, err := p.begin(ctx, 1); err != nil {
+		return Outcome{}, err
+	}
 	me := new(int)
 	if err := p.floor.take(ctx, me, delivering); err != nil {
 		return Outcome{}, err
@@ -410,6 +452,9 @@ func (p *Panel) configure(ctx context.Context, o Order) (Outcome, error) {
 // Settings returns what the adapter said of its version and its settings; nil
 // where it has not.
 func (p *Panel) Settings(ctx context.Context) (v *ad2.Version, s *ad2.Settings, err error) {
+	if _, err := p.begin(ctx, 1); err != nil {
+		return nil, nil, err
+	}
 	if err := p.link.write([]byte("C\rV\r")); err != nil {
 		return nil, nil, &Error{What: err.Error(), Hint: "gatehouse panel status says why"}
 	}

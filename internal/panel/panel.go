@@ -30,6 +30,7 @@ type Panel struct {
 	panel    *ad2.Panel
 	lines    ad2.Lines
 	up       bool
+	greeted  bool // the adapter has spoken since it was connected
 	place    string
 	why      string
 	hint     string
@@ -50,7 +51,7 @@ type Panel struct {
 	out      *outbox
 
 	budget budget // of records about clients
-	once sync.Once
+	once   sync.Once
 }
 
 // errStopped is what is asked of a Panel that does not run.
@@ -183,7 +184,7 @@ func (p *Panel) changed(in input, now time.Time) {
 	if p.up || p.why != in.why {
 		p.d.Log.Warn("no connection to the alarm panel", "err", in.why)
 	}
-	p.why, p.hint = in.why, in.hint
+	p.why, p.hint, p.greeted = in.why, in.hint, false
 	if p.up {
 		p.up, p.since = false, now
 		p.banner(false)
@@ -223,7 +224,6 @@ func (p *Panel) line(line string, now time.Time) {
 // message handles one message.
 func (p *Panel) message(m ad2.Message, now time.Time) {
 	p.valid++
-	first := p.last.IsZero() || p.why != ""
 	p.last = now
 	select {
 	case p.link.heard <- struct{}{}:
@@ -241,8 +241,8 @@ func (p *Panel) message(m ad2.Message, now time.Time) {
 			p.banner(n.Up)
 		}
 	}
-	if first && (!note || n.Kind != ad2.NoteLink) {
-		p.why = ""
+	if !p.greeted && (!note || n.Kind != ad2.NoteLink) {
+		p.greeted = true
 		p.d.Fault(PartPanel, "", "")
 		p.banner(true)
 	}

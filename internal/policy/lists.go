@@ -90,7 +90,7 @@ func (p *Policy) takeList(l ListBan) {
 // tooDifferent says why a person has to look at a list first, "" if nobody has to.
 func tooDifferent(n *gate.ListNews) string {
 	shrink, grow := cmp.Or(n.Shrink, listShrink), cmp.Or(n.Grow, listGrow)
-	from := fmt.Sprintf("%s now, %s before", counted(n.Prefixes, "network"), thousands(n.Was))
+	from := fmt.Sprintf("%s networks now, %s before", thousands(n.Prefixes), thousands(n.Was))
 	switch change := n.Prefixes - n.Was; {
 	case n.Addresses > listMost:
 		return "it covers more than a quarter of all IPv4 addresses"

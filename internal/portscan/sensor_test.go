@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -75,9 +76,9 @@ func TestSequence(t *testing.T) {
 // reported are not told twice, and not more often than now and then.
 func TestLossIsMadeUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		asked := 0
+		var asked atomic.Int64
 		s := New(Config{}, Deps{Held: func(most int) ([]netip.Prefix, error) {
-			asked++
+			asked.Add(1)
 			return []netip.Prefix{netip.MustParsePrefix("198.51.100.7/32"), netip.MustParsePrefix("2001:db8::/64")}, nil
 		}})
 		s.take(message("gatehouse trap", 0, v4(6, 0, 0, tcp(syn, 4))))
@@ -89,8 +90,8 @@ func TestLossIsMadeUp(t *testing.T) {
 			lost <- struct{}{}
 			synctest.Wait()
 		}
-		if asked != 1 || len(s.queue) != 2 {
-			t.Errorf("asked %d times, %d events", asked, len(s.queue))
+		if asked.Load() != 1 || len(s.queue) != 2 {
+			t.Errorf("asked %d times, %d events", asked.Load(), len(s.queue))
 		}
 		<-s.queue
 		if e := <-s.queue; e.Class != gate.ClassHeld || e.Subject.String() != "2001:db8::/64" || e.Pattern != "packet@lost" || e.Rule != Rule {
@@ -98,8 +99,8 @@ func TestLossIsMadeUp(t *testing.T) {
 		}
 		time.Sleep(readEvery)
 		synctest.Wait()
-		if asked != 2 || len(s.queue) != 0 {
-			t.Errorf("asked %d times, %d events", asked, len(s.queue))
+		if asked.Load() != 2 || len(s.queue) != 0 {
+			t.Errorf("asked %d times, %d events", asked.Load(), len(s.queue))
 		}
 		cancel()
 		if err := <-done; err != nil {

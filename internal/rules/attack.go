@@ -31,13 +31,15 @@ func (r *Rule) Attack(others []*Rule) (out []Failure, tries int) {
 			set = append(set, o)
 		}
 	}
-	m := NewMatcher(set, Options{})
+	victim := attacked{m: NewMatcher(set, Options{}), fresh: slices.ContainsFunc(set, (*Rule).Remembers)}
 	texts := slices.Concat(r.hostile(), elsewhere(others, r))
 	seen := map[string]bool{} // patterns that let something through, each told once
+	shown := map[string]int{} // samples of each pattern
 	for i, s := range r.Samples {
-		if s.Expect == nil {
+		if s.Expect == nil || shown[s.Expect.Pattern] == attackedSamples {
 			continue
 		}
+		shown[s.Expect.Pattern]++
 		real, err := netip.ParseAddr(s.Expect.Addr)
 		if err != nil {
 			continue
@@ -49,7 +51,7 @@ func (r *Rule) Attack(others []*Rule) (out []Failure, tries int) {
 					continue
 				}
 				tries++
-				if h := m.wronged(line, real); h != nil && !seen[h.Rule.Name+"/"+h.Pattern.Name] {
+				if h := victim.wronged(line, real); h != nil && !seen[h.Rule.Name+"/"+h.Pattern.Name] {
 					seen[h.Rule.Name+"/"+h.Pattern.Name] = true
 					out = append(out, Failure{i, s.Expect.Pattern, fmt.Sprintf("who writes into %s has %s taken by %s/%s: %s", spot.what, h.Addr, h.Rule.Name, h.Pattern.Name, gate.Quote(line, 600))})
 				}
@@ -59,10 +61,23 @@ func (r *Rule) Attack(others []*Rule) (out []Failure, tries int) {
 	return out, tries
 }
 
+// attackedSamples is how many samples of each pattern are attacked.
+const attackedSamples = 2
+
+// attacked is the rules that lines are tried on.
+type attacked struct {
+	m       *Matcher
+	fresh   bool // what went before a line matters
+	scanner *Scanner
+}
+
 // wronged returns a hit of somebody else than the real peer, if there is one that
 // proves anything.
-func (m *Matcher) wronged(lines string, real netip.Addr) (found *Hit) {
-	m.Scanner(SourceOptions{Zone: time.UTC}).Scan([]byte(lines), sampleNow, func(h *Hit) {
+func (a *attacked) wronged(lines string, real netip.Addr) (found *Hit) {
+	if a.fresh || a.scanner == nil {
+		a.scanner = a.m.Scanner(SourceOptions{Zone: time.UTC})
+	}
+	a.scanner.Scan([]byte(lines), sampleNow, func(h *Hit) {
 		bare := h.Evidence != gate.Proven && strings.Contains(lines, "\n") // a line of its own, and it is taken for forgeable
 		if h.Addr != real && h.Addr.IsValid() && !bare && found == nil {
 			c := *h
@@ -89,7 +104,8 @@ func (r *Rule) hostile() (out []string) {
 			}
 		}
 	}
-	return out
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // forgeries are the messages of the rule's samples, of a bystander.

@@ -18,7 +18,7 @@ func TestBuiltinAttacks(t *testing.T) {
 		}
 	}
 	t.Logf("%d lines", tries)
-	if tries < 50_000 {
+	if tries < 100_000 {
 		t.Errorf("%d lines only", tries)
 	}
 }

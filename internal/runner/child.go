@@ -41,9 +41,11 @@ func Main(args []string) (code int, ours bool) {
 	if len(args) != 2 || args[1] != argument {
 		return 0, false
 	}
-	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // the daemon ends us by the socket
-	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)        // without it what escapes goes to init
-	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 5)                  // commands come after the guard
+	// The daemon ends us by the socket. The signals are taken and not ignored, because
+	// commands would inherit that.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) // without it what escapes goes to init
+	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 5)           // commands come after the guard
 	unix.CloseOnExec(socketFD)
 	c := &child{socket: os.NewFile(socketFD, "socket"), slots: make(chan struct{}, maxAtOnce), running: map[int]string{}}
 	if err := c.serve(); err != nil && !errors.Is(err, io.EOF) {

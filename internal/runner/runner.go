@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -168,53 +167,75 @@ func (r *Runner) Run(ctx context.Context) error {
 	}
 }
 
-// Do runs a command and returns how it ended. Its error is ErrLost, that of ctx, or
-// one of the connection; whatever the command does is in the Result.
+// Do runs a command and returns how it ended. It waits for a child where there is
+// none. Its error is ErrLost, that of ctx, or one of the connection; whatever the
+// command does is in the Result.
 func (r *Runner) Do(ctx context.Context, c Command) (Result, error) {
-	l, id, err := r.await(ctx)
-	if err != nil {
-		return Result{}, err
-	}
-	done := make(chan Result, 1)
-	l.mu.Lock()
-	if l.dead {
-		l.mu.Unlock()
-		return Result{}, ErrLost
-	}
-	l.waiting[id] = done
-	l.mu.Unlock()
-	l.writes.Lock()
-	err = writeFrame(l.socket, request{id, c})
-	l.writes.Unlock()
-	if err != nil {
-		l.mu.Lock()
-		delete(l.waiting, id)
-		l.mu.Unlock()
-		if errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed) || errors.Is(err, io.ErrClosedPipe) {
-			return Result{}, ErrLost
+	var dead *link
+	for {
+		l, id, err := r.await(ctx, dead)
+		if err != nil {
+			return Result{}, err
 		}
-		return Result{}, fmt.Errorf("ask for a command: %w", err)
-	}
-	select {
-	case res, ok := <-done:
-		if !ok {
-			return Result{}, ErrLost
+		done, err := l.ask(request{id, c})
+		if errors.Is(err, errDead) {
+			dead = l // it never saw the command
+			continue
 		}
-		return res, nil
-	case <-ctx.Done():
-		return Result{}, ctx.Err() // it goes on, up to its time
+		if err != nil {
+			return Result{}, fmt.Errorf("ask for a command: %w", err)
+		}
+		select {
+		case res, ok := <-done:
+			if !ok {
+				return Result{}, ErrLost
+			}
+			return res, nil
+		case <-ctx.Done():
+			return Result{}, ctx.Err() // it goes on, up to its time
+		}
 	}
 }
 
-// await returns the link to a child that lives, and the number of the next request.
-func (r *Runner) await(ctx context.Context) (*link, uint64, error) {
+// errDead says that the child was dead before it could see a request.
+var errDead = errors.New("the child is dead")
+
+// ask sends a request; the answer comes by the channel, which is closed if it never
+// will.
+func (l *link) ask(q request) (chan Result, error) {
+	done := make(chan Result, 1) // one answer
+	l.mu.Lock()
+	if l.dead {
+		l.mu.Unlock()
+		return nil, errDead
+	}
+	l.waiting[q.ID] = done
+	l.mu.Unlock()
+	l.writes.Lock()
+	err := writeFrame(l.socket, q)
+	l.writes.Unlock()
+	if err == nil {
+		return done, nil
+	}
+	l.mu.Lock()
+	delete(l.waiting, q.ID)
+	l.mu.Unlock()
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, os.ErrClosed) {
+		err = errDead
+	}
+	return nil, err
+}
+
+// await returns the link to a child that lives, which is not dead, and the number of
+// the next request.
+func (r *Runner) await(ctx context.Context, dead *link) (*link, uint64, error) {
 	for {
 		r.mu.Lock()
 		l, changed := r.link, r.changed
 		r.next++
 		id := r.next
 		r.mu.Unlock()
-		if l != nil {
+		if l != nil && l != dead {
 			return l, id, nil
 		}
 		select {

@@ -246,9 +246,13 @@ func (h *House) sequence(p *Partition) {
 		h.command1(p, "3", user)
 		return
 	}
-	if rest == "33" {
+	if len(rest) == 2 && rest[0] == '3' {
 		p.keys = ""
-		if p.mode == "stay" {
+		switch {
+		case rest[1] != '3': // the beginning of something else
+			p.keys = rest[1:]
+			h.sequence(p)
+		case p.mode == "stay":
 			p.mode = "night"
 			h.changed(p)
 		}

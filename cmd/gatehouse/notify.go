@@ -119,7 +119,7 @@ func templateProblems(c *config.Config) (out []api.Problem) {
 	seen := map[string]bool{}
 	for _, ch := range c.Notify.Channels {
 		for _, t := range notify.CheckTemplates(templatesOf(ch), c.Notify.Templates) {
-			p := api.Problem{File: t.File, Line: t.Line, Error: t.What, Hint: "docs/notify.md lists what templates can use"}
+			p := api.Problem{File: t.File, Line: t.Line, Column: min(t.Line, 1), Error: t.What, Hint: "docs/notify.md lists what templates can use"}
 			if key := fmt.Sprint(p); !seen[key] {
 				seen[key] = true
 				out = append(out, p)

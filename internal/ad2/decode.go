@@ -48,7 +48,7 @@ func Decode(line string) (Wire, error) {
 		if i+1 < len(starts) {
 			end = starts[i+1]
 		}
-		if part, err := parse(clean[at:end]); err == nil {
+		if part, err := parse(clean[at:end]); err == nil && (end == len(clean) || complete(part, end-at)) {
 			w.Messages = append(w.Messages, part)
 		} else {
 			w.Skipped += end - at
@@ -61,6 +61,22 @@ func Decode(line string) (Wire, error) {
 		return Wire{Skipped: len(line)}, err
 	}
 	return w, nil
+}
+
+// complete reports whether a message that another one ran into is there to its
+// end: half a number is a number, too.
+func complete(m Message, length int) bool {
+	switch m := m.(type) {
+	case *Keypad, *Note:
+		return true
+	case *Expander:
+		return length == len("!EXP:07,01,01")
+	case *Radio:
+		return length == len("!RFX:0180036,80")
+	case *Report:
+		return m.Version == 2 && len(m.Extra) == 2
+	}
+	return false
 }
 
 // screen is how many characters the display of a keypad has: two lines of 16.

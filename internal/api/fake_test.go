@@ -103,9 +103,9 @@ func (f *fake) backend() Backend {
 				return Tested{Channel: channel, Answer: "250 OK"}, f.err
 			},
 		},
-		List:      func(context.Context, string, string) error { return f.err },
-		HookRuns:  func(string) ([]HookRun, error) { return nil, f.err },
-		Reload:    func(context.Context) error { return f.err },
+		List:     func(context.Context, string, string) error { return f.err },
+		HookRuns: func(string) ([]HookRun, error) { return nil, f.err },
+		Reload:   func(context.Context) error { return f.err },
 		Stop: func(flush bool) error {
 			f.mu.Lock()
 			defer f.mu.Unlock()

@@ -146,6 +146,7 @@ type gating struct {
 	due       time.Time // when one of them begins or ends; zero = never
 	revision  uint64    // of policy's ports that the firewall has
 	set       bool      // it has any
+	err       error // of the firewall, when it was last set; nil = it is in force
 	failed    func(error)
 	changed   func() // what holds for ports may be another; may be nil
 }
@@ -163,9 +164,9 @@ func (s *spine) gate(now time.Time) {
 		return
 	}
 	g.revision, g.set = revision, true
-	err := s.firewall.SetPorts(portRules(s.policy.PortRules(now)))
+	g.err = s.firewall.SetPorts(portRules(s.policy.PortRules(now)))
 	if g.failed != nil {
-		g.failed(err)
+		g.failed(g.err)
 	}
 	if g.changed != nil {
 		g.changed()
@@ -204,6 +205,21 @@ func (d *daemon) restorePorts(now time.Time) []gate.Decision {
 	ds := s.schedule(now)
 	s.gate(now)
 	return ds
+}
+
+// wouldCut refuses a plan whose resting states would cut somebody off who is
+// logged in by SSH now.
+func (d *daemon) wouldCut(ctx context.Context, p *plan) (err error) {
+	var cut gate.Session
+	if err := d.spine.do(ctx, func() {
+		cut = d.spine.policy.PortsWouldCut(p.policy.Services, time.Now(), d.spine.host.Refresh())
+	}); err != nil || !cut.Peer.IsValid() {
+		return err
+	}
+	return &api.Error{
+		Message: fmt.Sprintf("reload: a service that is to rest closed would cut the SSH session from %s on port %d; nothing was changed", cut.Peer, cut.Port),
+		Hint:    fmt.Sprintf("keep the way open first: gatehouse port open %d/tcp --from %s", cut.Port, cut.Peer),
+	}
 }
 
 // portsFailed notes how the firewall took the port rules.
@@ -246,9 +262,14 @@ func (d *daemon) askPorts(ctx context.Context, w api.PortWish) ([]api.PortAnswer
 	if err != nil {
 		return nil, err
 	}
+	var refused error
+	_ = d.spine.do(ctx, func() { refused = d.spine.gates.err }) // fails only while stopping
 	foreign := d.foreign()
 	out := make([]api.PortAnswer, len(answers))
 	for i, a := range answers {
+		if refused != nil && a.Changed {
+			a.Note = strings.TrimPrefix(a.Note+"; it is not in force yet: "+refused.Error(), "; ")
+		}
 		out[i] = api.PortAnswer{
 			Answer:  api.Answer{Subject: a.Subject.String(), Changed: a.Changed, Until: api.TimeOf(a.Until), Refused: a.Refused, Hint: a.Hint, Note: a.Note},
 			Service: list[i].Service, Confirm: api.TimeOf(a.Confirm),

@@ -121,11 +121,16 @@ func (d *daemon) tellPorts(ctx context.Context, pattern, sentence string) {
 
 // portNotes are remarks for status that are no faults.
 func (d *daemon) portNotes() (notes []string) {
+	var wait time.Time
+	_ = d.spine.do(context.Background(), func() { wait = d.spine.policy.PortsDeadline() }) // a stopping daemon waits for nothing
+	if !wait.IsZero() {
+		notes = append(notes, "a change of ports is taken back at "+wait.Local().Format("15:04:05 MST")+" unless you confirm it: gatehouse port confirm")
+	}
 	d.mu.Lock()
 	p := d.porters
 	d.mu.Unlock()
 	if p == nil || p.remote == nil {
-		return nil
+		return notes
 	}
 	r, place := p.config.Remote, p.config.Remote.URL
 	if r.Path != "" {

@@ -21,6 +21,9 @@ func (d *daemon) reload(ctx context.Context) error {
 	if err := p.logs.Check(); err != nil {
 		return err
 	}
+	if err := d.wouldCut(ctx, p); err != nil {
+		return err
+	}
 	d.manager.tell(reloading()...)
 	defer func() { d.manager.tell("READY=1", "STATUS="+d.oneLine()) }()
 	d.reloading.Lock()

@@ -33,6 +33,8 @@ var budgets = []budget{
 	{"web rules, 1M lines of access.log", "3M lines/CPU-s", "61k (fail2ban, one filter)", matchWeb},
 	{"flood, every line a failure, 100k addresses", "700k lines/CPU-s", "10k (fail2ban)", matchFlood},
 	{"100 more rules that do not match", "at most 30 %", "", matchManyRules},
+	{"fail2ban's sshd filter, 1M lines of auth.log", "1.5M lines/CPU-s", "38k (fail2ban)", filterSSHD},
+	{"every stock filter of fail2ban", "20x fail2ban-regex", "", filterRatios},
 	{"counting: events from 100k addresses", "700k/CPU-s, 60 MB", "10k, 179 MB (fail2ban)", countFlood},
 	{"line written to packets dropped, 200 bans", "p50 1 ms, p95 5 ms", "263 / 1291 ms (fail2ban)", latency},
 	{"ban 100k addresses by one `ban -`", "2 s", "22 min (fail2ban)", bulkBan},

@@ -33,6 +33,7 @@ var checks = map[string]check{
 	"listURL":       {run: listURL},
 	"listURLOrPath": {run: listURLOrPath},
 	"broker":        {run: broker},
+	"clock":         {run: clock},
 	"command":       {run: command},
 	"filled":        {whole: true, run: filled},
 	"glob":          {run: glob},

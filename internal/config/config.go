@@ -42,6 +42,10 @@ type Config struct {
 	Retire []Retire `key:"retire" default:"[]" doc:"Bans that end early, those without an end included. The first entry that fits a ban counts. A reload applies it to the bans that are in force, too."`
 	// Notify says who is told of what.
 	Notify Notify `key:"notify" doc:"Who is told of what, how and when. Without channels nobody is."`
+	// Enrich says who may be asked about addresses.
+	Enrich Enrich `key:"enrich" doc:"Who is behind an address: its name, country, network and holder, for gatehouse whois and why, for messages and reports. No decision waits for it. docs/enrich.md tells who is asked, and what that gives away."`
+	// Report reports nothing without targets.
+	Report Report `key:"report" doc:"Reports of abuse, to who holds an address or to services that collect them, and digests for yourself. Nothing is reported unless you say to whom. docs/report.md tells more."`
 	// MQTT is off without a server.
 	MQTT MQTT `key:"mqtt" doc:"Shows bans, services and the state of the guard to Home Assistant and whoever else listens on an MQTT broker, and takes commands from there if allowed to."`
 	// Panel is off without a device.
@@ -144,6 +148,7 @@ func (c *Config) check(d *decoder, n *node) {
 	c.checkExports(d, n)
 	c.checkHooks(d, n)
 	c.checkNetworkChannels(d, n)
+	c.checkReports(d, n)
 	c.checkPorts(d, n)
 	if watch := n.get("watch"); watch != nil && watch.kind == list {
 		checkWatches(d, c.Rules, watch.items)

@@ -27,8 +27,16 @@ func defaults() *Config {
 		Rules:     "/etc/gatehouse/rules",
 		Filters:   "/etc/fail2ban",
 		Notify:    Notify{Templates: "/etc/gatehouse/templates"},
-		MQTT:      MQTT{Topic: "gatehouse", Discovery: "homeassistant"},
-		Panel:     Panel{Silence: 45 * time.Second, EntryDelay: 30 * time.Second},
+		Enrich: Enrich{
+			Lookups: "asked", Databases: []string{"/var/lib/GeoIP", "/usr/share/GeoIP", "/usr/local/share/GeoIP"}, Keep: 7 * gate.Day,
+			Limit: gate.Threshold{Count: 60, Within: time.Hour}, Bootstrap: "https://data.iana.org/rdap", Whois: "whois.iana.org",
+		},
+		Report: Report{
+			To: []ReportTarget{}, Offence: 1, Limit: gate.Threshold{Count: 100, Within: gate.Day}, Own: []netip.Prefix{}, Hide: []string{},
+			Digest: ReportDigest{Every: "off", At: "08:00", To: []string{}},
+		},
+		MQTT:  MQTT{Topic: "gatehouse", Discovery: "homeassistant"},
+		Panel: Panel{Silence: 45 * time.Second, EntryDelay: 30 * time.Second},
 		Scan: Scan{
 			Traps:     gate.PortsOf(gate.PortRange{Proto: gate.TCP, Lo: 23, Hi: 23}, gate.PortRange{Proto: gate.TCP, Lo: 3389, Hi: 3389}),
 			Threshold: Distinct{Count: 5, Within: time.Minute}, Shared: Distinct{Count: 10, Within: time.Minute}, Slow: Distinct{Count: 10, Within: 24 * hour},

@@ -3,6 +3,7 @@ package config
 import (
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"reflect"
 	"time"
 
@@ -21,7 +22,7 @@ type Export struct {
 	Evidence string         `key:"evidence" enum:"proven forgeable" example:"proven" doc:"Only bans that rest on this class of evidence. Default: all."`
 	Younger  time.Duration  `key:"younger" example:"30d" check:"positive" doc:"Only who was banned less than this ago. Default: all."`
 	Older    time.Duration  `key:"older" example:"1h" check:"positive" doc:"Only who was banned at least this ago. Default: all."`
-	Reload   []string       `key:"reload" example:"[systemctl, reload, nginx]" check:"filled command" doc:"Command to run after the file has changed: a list of its name and arguments, run without a shell."`
+	Reload   []string       `key:"reload" example:"[/usr/bin/systemctl, reload, nginx]" check:"filled command" doc:"Command to run after the file has changed: a list of its absolute path and its arguments, run without a shell."`
 	Token    string         `key:"token" instead:"to" example:"/etc/gatehouse/share.token" check:"path" doc:"With serve: file with the secret that who fetches must show (Authorization: Bearer …), at least 16 characters."`
 	Cert     string         `key:"cert" instead:"to" example:"/etc/gatehouse/share.crt" check:"path" doc:"With serve: certificate in PEM for https://."`
 	Key      string         `key:"key" instead:"to" example:"/etc/gatehouse/share.key" check:"path" doc:"With serve: private key in PEM for https://."`
@@ -44,6 +45,9 @@ func (e *Export) check(d *decoder, n *node) {
 	}
 	if at := has("reload"); at != nil && serve != nil {
 		d.problem(at, "remove it: whoever fetches sees for themselves", "reload with serve")
+	}
+	if at := has("reload"); at != nil && at.kind == list && len(at.items) > 0 && at.items[0].kind == text && !filepath.IsAbs(at.items[0].text) {
+		d.problem(at.items[0], "write its whole path: /usr/sbin/"+at.items[0].text, "%s is not the absolute path of a command", gate.Quote(at.items[0].text, 64))
 	}
 	secure := false
 	if u, err := url.Parse(e.Serve); err == nil {

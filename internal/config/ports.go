@@ -176,8 +176,8 @@ func (d *decoder) schedules(c *Config, n *node) {
 const (
 	leastConfirm = time.Second
 	mostConfirm  = time.Hour
-	soonest   = 10 * time.Second
-	latest    = gate.Day
+	soonest      = 10 * time.Second
+	latest       = gate.Day
 )
 
 // confirm wants a time in which a person can type a command.

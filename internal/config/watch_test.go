@@ -51,7 +51,7 @@ func TestReferenceAlternatives(t *testing.T) {
 		"key":        `, syslog: "tls://127.0.0.1:514", cert: /c`,
 		"client_ca":  `, syslog: "tls://127.0.0.1:514", cert: /c, key: /k`,
 	}
-	eachKey(reflect.TypeFor[Config](), func(f field) {
+	eachKey(reflect.TypeFor[Watch](), func(f field) {
 		if f.instead == "" {
 			return
 		}

@@ -95,6 +95,11 @@ func TestPortCloseAndOpen(t *testing.T) {
 	if !dials(t, y, "client", four) || !dials(t, y, "client", six) {
 		t.Error("a part of the closed range was opened and cannot be connected to")
 	}
+	y.daemon.Must("ban", "192.0.2.10")
+	if dials(t, y, "client", four) {
+		t.Error("a banned address gets in by what was opened")
+	}
+	y.daemon.Must("unban", "192.0.2.10")
 	y.daemon.Kill()
 	if !dials(t, y, "client", four) {
 		t.Error("with the daemon dead what was opened is closed")

@@ -117,7 +117,7 @@ func (s *Scanner) find(rest []byte, at time.Time, has, missing bool) {
 	}
 	org := s.buffer
 	s.subject = subjectOf(s.subject, org)
-	if !s.required() {
+	if !s.required() || multi && !s.o.Naive && !s.holding() {
 		return
 	}
 	early := len(f.ignore) > 0 && len(f.ignore) < len(f.fail)-2

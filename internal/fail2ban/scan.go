@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"time"
+
+	"gatehouse/internal/fail2ban/pyre"
 )
 
 // Scan reads whole lines from block, of which the last may lack its newline,
@@ -136,6 +138,45 @@ func (s *Scanner) required() bool {
 	return any != 0
 }
 
+// holding leaves of the expressions worth trying those of which all that they
+// require stands in the subject, and reports whether there are any. It pays where
+// the subject is many lines, each of which has something of it.
+func (s *Scanner) holding() bool {
+	has := append(s.held[:0], make([]uint64, (len(s.f.fail)+63)/64)...)
+	s.held = has
+	any := false
+	for e, clauses := range s.f.sieve.exact {
+		if s.want != nil && s.want[e>>6]>>(e&63)&1 == 0 {
+			continue
+		}
+		if !slices.ContainsFunc(clauses, func(c pyre.Clause) bool { return !inText(c, s.subject) }) {
+			has[e>>6] |= 1 << (e & 63)
+			any = true
+		}
+	}
+	s.want = has
+	return any
+}
+
+// near reports whether all that some expression requires stands in the lines that can
+// be buffered: so that their dates need not be looked for where it does not.
+func (s *Scanner) near() bool {
+	for _, clauses := range s.f.sieve.raw {
+		if !slices.ContainsFunc(clauses, func(c pyre.Clause) bool {
+			return !slices.ContainsFunc(s.latest, func(l []byte) bool { return inText(c, l) })
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
+// inText reports whether a text has one of the needles; one that is written in any
+// case is not looked for.
+func inText(c pyre.Clause, text []byte) bool {
+	return slices.ContainsFunc(c, func(n pyre.Needle) bool { return n.Fold || bytes.Contains(text, []byte(n.Text)) })
+}
+
 // maxLookBack is how many lines without a date are looked at for one, backwards.
 const maxLookBack = 32
 
@@ -207,7 +248,11 @@ func (s *Scanner) each(from int, line []byte, hit bool, want []uint64, now time.
 		if hit {
 			s.hot = s.f.MaxLines
 		}
-		hit = s.hot > 0
+		s.latest = append(s.latest, slices.Clone(line))
+		if n := len(s.latest) - s.f.MaxLines; n > 0 {
+			s.latest = append(s.latest[:0], s.latest[n:]...)
+		}
+		hit = s.hot > 0 && s.near()
 		s.hot = max(0, s.hot-1)
 		want = nil
 	}
@@ -219,7 +264,7 @@ func (s *Scanner) each(from int, line []byte, hit bool, want []uint64, now time.
 	}
 	st.Lines++
 	if multi {
-		s.waiting = append(s.waiting, slices.Clone(line))
+		s.waiting = append(s.waiting, s.latest[len(s.latest)-1])
 		if len(s.waiting) > s.f.MaxLines {
 			s.waiting = s.waiting[1:]
 		}

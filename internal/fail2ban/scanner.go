@@ -116,6 +116,7 @@ type Scanner struct {
 
 	buffer  [][]byte // the last lines, without their dates; of one line if MaxLines is 1
 	waiting [][]byte // lines behind these that were not looked at yet
+	latest  [][]byte // the last lines as they came, where expressions span lines
 	hot     int      // how many more lines can hold a text that is looked for
 	subject []byte   // of the expressions: lines, each with its end
 	joint   []byte   // the same for ignoreregex, where it is another
@@ -136,6 +137,7 @@ type Scanner struct {
 	spent  func(steps int)            // told of each search; for tests
 	want   []uint64                   // expressions worth trying, as bits; nil = all
 	has    []uint64                   // room for these
+	held   []uint64                   // the same
 }
 
 // Scanner returns a scanner of one source.

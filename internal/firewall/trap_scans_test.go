@@ -350,3 +350,38 @@ func TestExtensionHeaders(t *testing.T) {
 		})
 	}
 }
+
+// TestTranslatedPortsAreNoTraps pins that a port which the kernel sends on to
+// somewhere else, as those of containers are, is nobody's trap.
+func TestTranslatedPortsAreNoTraps(t *testing.T) {
+	t.Parallel()
+	s := trapScene(t, nil)
+	s.script(`table ip published { chain pre { type nat hook prerouting priority -100; tcp dport 23 redirect to :8080; } }`)
+	ln, err := s.gate.Listen("tcp", "192.0.2.1:8080")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	a := netip.MustParseAddr("198.51.100.7")
+	if !s.reaches(a, "192.0.2.1:23") || s.held(a.String()) {
+		t.Error("a published port is a trap")
+	}
+}
+
+// TestTwoHundredPorts pins how much of a scan at full speed gets through.
+func TestTwoHundredPorts(t *testing.T) {
+	if _, err := exec.LookPath("nmap"); err != nil {
+		t.Skip("nmap is not installed")
+	}
+	t.Parallel()
+	s := trapScene(t, nil)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_ = s.peer.CommandContext(ctx, "nmap", "-n", "-Pn", "-sS", "-T5", "--min-rate", "5000", "--max-retries", "0", "-p", "100-299", "192.0.2.1").Run()
+	if n := s.ports(t, false); n != 5 || !s.held("192.0.2.66") {
+		t.Errorf("%d of 200 ports got through", n)
+	}
+	if got := s.Traps().Dropped.Packets; got < 190 || got > 200 {
+		t.Errorf("%d of 200 packets were dropped", got)
+	}
+}

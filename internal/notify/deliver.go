@@ -103,12 +103,8 @@ func (n *Notifier) ways(o *outlet) []way {
 
 // attempt tries one letter by the first way that is open.
 func (n *Notifier) attempt(ctx context.Context, o *outlet, l *letter) {
-	if l.Tries == 0 {
-		durable, cancel := context.WithTimeout(ctx, flushTime)
-		if err := n.d.Flush(durable); err != nil && ctx.Err() == nil {
-			n.d.Log.Warn("a message is sent that is not on disk yet", "id", l.ID, "err", err)
-		}
-		cancel()
+	if !l.durable {
+		n.flush(ctx, o)
 	}
 	for i := 0; ctx.Err() == nil; i++ {
 		n.mu.Lock()
@@ -146,6 +142,22 @@ func (n *Notifier) attempt(ctx context.Context, o *outlet, l *letter) {
 		n.failed(w, err)
 		n.refused(o, l, err)
 		n.mu.Unlock()
+	}
+}
+
+// flush waits until all letters of a channel are on disk: with many of them, one
+// wait is for all.
+func (n *Notifier) flush(ctx context.Context, o *outlet) {
+	n.mu.Lock()
+	stored := slices.Clone(o.letters)
+	n.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, flushTime)
+	defer cancel()
+	if err := n.d.Flush(ctx); err != nil {
+		n.d.Log.Warn("messages are sent that are not on disk yet", "channel", o.Name, "err", err)
+	}
+	for _, l := range stored {
+		l.durable = true // only the worker of the channel looks at it
 	}
 }
 

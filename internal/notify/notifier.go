@@ -158,7 +158,7 @@ func (n *Notifier) load() error {
 		if !strings.HasPrefix(name, keyLetter) {
 			continue
 		}
-		l := new(letter)
+		l := &letter{durable: true}
 		if err := json.Unmarshal(b, l); err != nil {
 			n.d.Log.Error("a message is lost", "name", name, "err", err)
 			n.d.Store.Delete(name)

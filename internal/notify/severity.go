@@ -92,6 +92,8 @@ var kinds = []kind{
 	{"status.degraded", Warning, "out of order", "parts out of order"},
 	{"status.*", Notice, "status", "changes of status"},
 	{"notify.*", Warning, "notifications", "messages on notifications"},
+	{"report.failed", Warning, "abuse not reported", "reports of abuse that failed"},
+	{"report.*", Info, "abuse reported", "reports of abuse"},
 	{"test", Notice, "test message", "test messages"},
 }
 

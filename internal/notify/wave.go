@@ -84,6 +84,8 @@ type letter struct {
 	Error string    `json:"error,omitempty"`
 	Note  string    `json:"note,omitempty"` // for its reader
 	Next  time.Time `json:"next,omitzero"`  // not to be tried before, whatever its channel does
+
+	durable bool // it is on disk
 }
 
 // idOf is the delivery identifier of a wave.

@@ -15,6 +15,7 @@ import (
 
 // TestStory arms a house, breaks into it and disarms it, as a person would.
 func TestStory(t *testing.T) {
+	t.Parallel()
 	stage, device := newStage(t)
 	l := newLab(t, device, nil)
 	l.known(stage)
@@ -54,6 +55,7 @@ func TestStory(t *testing.T) {
 
 // TestRefusals are orders that must not reach the panel, or that it does not obey.
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	stage, device := newStage(t)
 	l := newLab(t, device, nil)
 	l.known(stage)
@@ -94,6 +96,7 @@ func TestRefusals(t *testing.T) {
 // TestWrongCode says what the panel shows, and holds the third code back without
 // sending it.
 func TestWrongCode(t *testing.T) {
+	t.Parallel()
 	stage, device := newStage(t)
 	l := newLab(t, device, nil)
 	l.known(stage)
@@ -131,6 +134,7 @@ func TestWrongCode(t *testing.T) {
 
 // TestRestart knows the state again, and tells what changed meanwhile.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	stage, device := newStage(t)
 	l := newLab(t, device, nil)
 	l.known(stage)
@@ -158,6 +162,7 @@ func TestRestart(t *testing.T) {
 
 // TestReconnect notices a connection that ends within a second, and comes back.
 func TestReconnect(t *testing.T) {
+	t.Parallel()
 	stage, device := newStage(t)
 	l := newLab(t, device, nil)
 	l.known(stage)
@@ -176,6 +181,7 @@ func TestReconnect(t *testing.T) {
 // TestNoAdapter says in plain words what is wrong with a device, and goes on
 // trying.
 func TestNoAdapter(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -202,6 +208,7 @@ func TestNoAdapter(t *testing.T) {
 
 // TestSettings reads and changes the adapter's configuration.
 func TestSettings(t *testing.T) {
+	t.Parallel()
 	_, device := newStage(t)
 	l := newLab(t, device, nil)
 	v, s, err := l.panel.Settings(context.Background())
@@ -216,6 +223,7 @@ func TestSettings(t *testing.T) {
 
 // TestFollow hands events and lines to those who follow.
 func TestFollow(t *testing.T) {
+	t.Parallel()
 	stage, device := newStage(t)
 	l := newLab(t, device, nil)
 	l.known(stage)

@@ -49,6 +49,16 @@ type lab struct {
 	notes  []string
 	faults map[string]string
 	more   chan struct{}
+	sent   uint64 // sendings of delivered
+}
+
+// quiet is a log that nobody reads.
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// again makes until look again, for what no event tells; it is called with the lock
+// held.
+func (l *lab) again() {
+	time.AfterFunc(50*time.Millisecond, func() { l.add(func() {}) })
 }
 
 // newStage runs an emulated house on a TCP port of its own.
@@ -103,7 +113,7 @@ func newLabKeeping(t testing.TB, device string, change func(*Config), keep *memo
 		change(&c)
 	}
 	p, err := New(c, Deps{
-		Log: slog.New(slog.DiscardHandler), Keep: keep,
+		Log: quiet(), Keep: keep,
 		Tell:  func(e ad2.Event) { l.add(func() { l.events = append(l.events, e) }) },
 		Note:  func(kind, sentence string, _ int) { l.add(func() { l.notes = append(l.notes, kind+": "+sentence) }) },
 		Fault: func(part, why, _ string) { l.add(func() { l.faults[part] = why }) },

@@ -19,6 +19,7 @@ type Service struct {
 // Bounds of what is kept about ports.
 const (
 	maxPortWishes = 1000             // live wishes
+	maxPortPlaces = 100              // different places of them: each costs a packet a look-up
 	maxPortRanges = 4096             // ranges of one wish
 	confirmTime   = 60 * time.Second // until an unconfirmed change is taken back, by default
 )

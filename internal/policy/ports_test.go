@@ -273,3 +273,167 @@ func TestPortRulesMatchModel(t *testing.T) {
 		}
 	})
 }
+
+// answer asks for one thing and returns what the asker is told.
+func answerOf(p *Policy, now time.Time, h gate.Host, verdict gate.Verdict, subject string, change func(*gate.Ask)) (gate.Answer, []gate.Decision) {
+	ds, as := p.Decide([]gate.Finding{wishes(verdict, subject, change)}, now, h)
+	return as[0], ds
+}
+
+func TestPortAnswers(t *testing.T) {
+	from := func(s string) func(*gate.Ask) {
+		return func(a *gate.Ask) { a.From = sub(s).Prefix() }
+	}
+	const c, o, r = gate.Close, gate.Open, gate.Release
+	for _, k := range []struct {
+		name, before string
+		verdict      gate.Verdict
+		subject      string
+		change       func(*gate.Ask)
+		want         string
+	}{
+		{"closing", "", c, "port:80/tcp/in", nil, "changed"},
+		{"closing again", "close 80/tcp in", c, "port:80/tcp/in", nil, "note: it is closed already"},
+		{"closing for good what closes for a while", "close 80/tcp in 1h", c, "port:80/tcp/in", nil, "changed"},
+		{"opening what nothing closes", "", o, "port:80/tcp/in", nil, "note: nothing here closes it"},
+		{"opening for some what nothing closes", "", o, "port:80/tcp/in", from("192.0.2.1"), "changed"},
+		{"and again", "open 80/tcp in <192.0.2.1", o, "port:80/tcp/in", from("192.0.2.1"), "note: it is open already"},
+		{"opening a part", "close 80-90/tcp in", o, "port:85/tcp/in", nil, "changed"},
+		{"opening what rests", "", o, "port:51820/tcp/in", nil, "refused: 51820/tcp stays closed: the configuration lets vpn rest closed; hint: name the service: gatehouse port open vpn"},
+		{"opening more than what rests", "close 51821/tcp in", o, "port:51820-51821/tcp/in", nil, "changed; note: 51820/tcp of it stays closed: the configuration lets vpn rest closed"},
+		{"closing with an exception", "close 22/tcp in; open 22/tcp in <192.0.2.1; reset 80/tcp in; open 22/tcp in; close 23/tcp in", c, "port:22/tcp/in", nil, "changed; note: 22/tcp stays open from 192.0.2.1"},
+		{"opening with an exception", "close 22/tcp in; close 22/tcp in <192.0.2.1", o, "port:22/tcp/in", nil, "changed; note: 22/tcp stays closed from 192.0.2.1"},
+		{"taking back nothing", "", r, "port:80/tcp/in", nil, "note: nobody asked for anything about it"},
+		{"taking back", "close 80/tcp in", r, "port:80/tcp/in", nil, "changed"},
+		{"two families", "", c, "port:80/tcp/in", func(a *gate.Ask) {
+			a.From, a.To = sub("192.0.2.1").Prefix(), sub("2001:db8::1").Prefix()
+		}, "refused: no connection comes from 192.0.2.1/32 and goes to 2001:db8::1/128; hint: write prefixes of one family"},
+		{"less than no time", "", c, "port:80/tcp/in", func(a *gate.Ask) { a.For = -1 }, "refused: no closing lasts less than no time; hint: write a duration such as 90s, 30m, 2h or forever"},
+		{"banning a port", "", gate.Ban, "port:80/tcp/in", nil, "refused: only an address or a prefix can be banned or allowed; hint: write it as 192.0.2.1 or 2001:db8::/64"},
+	} {
+		p := New(Config{Services: []Service{{Name: "vpn", Ports: prts("51820/tcp"), Rest: gate.Close}}}, nil)
+		now := t0
+		if k.before != "" {
+			now = scene(t, p, t0, k.before)
+		}
+		a, ds := answerOf(p, now.Add(time.Second), gate.Host{}, k.verdict, k.subject, k.change)
+		got := ""
+		if a.Changed {
+			got = "; changed"
+		}
+		for _, s := range [][2]string{{"refused: ", a.Refused}, {"hint: ", a.Hint}, {"note: ", a.Note}} {
+			if s[1] != "" {
+				got += "; " + s[0] + s[1]
+			}
+		}
+		if got = strings.TrimPrefix(got, "; "); got != k.want {
+			t.Errorf("%s:\n got %s\nwant %s", k.name, got, k.want)
+		}
+		if a.Changed != (len(ds) > 0) {
+			t.Errorf("%s: changed %v, %d decisions", k.name, a.Changed, len(ds))
+		}
+	}
+}
+
+// What cuts the asker's own session is in force in front of everything until it is
+// confirmed, and is gone afterwards if it is not, whoever lives.
+func TestPortConfirm(t *testing.T) {
+	peer := netip.MustParseAddr("203.0.113.9")
+	h := gate.Host{Sessions: []gate.Session{{Peer: peer, Port: 2222, User: "ann"}}}
+	mine := func(a *gate.Ask) { a.Peer = peer }
+	fresh := func() *Policy { return New(Config{Confirm: time.Minute}, nil) }
+
+	p := fresh()
+	if a, _ := answerOf(p, t0, h, gate.Close, "port:22/tcp/in", mine); !a.Confirm.IsZero() {
+		t.Errorf("another port than that of the session waits: %+v", a)
+	}
+	if a, _ := answerOf(p, t0, h, gate.Close, "port:2222/tcp/in", func(a *gate.Ask) { a.Peer = peer; a.From = netip.MustParsePrefix("198.51.100.0/24") }); !a.Confirm.IsZero() {
+		t.Errorf("a closing for others waits: %+v", a)
+	}
+	if a, _ := answerOf(p, t0, h, gate.Close, "port:2222/tcp/out", mine); !a.Confirm.IsZero() {
+		t.Errorf("an outbound closing waits: %+v", a)
+	}
+	a, ds := answerOf(p, t0, h, gate.Close, "port:2000-3000/tcp/in", mine)
+	if !a.Confirm.Equal(t0.Add(time.Minute)) || len(ds) != 1 || ds[0].Verdict != gate.Tell || ds[0].Topic != "port.pending" {
+		t.Fatalf("%+v %+v", a, ds)
+	}
+	rules := p.PortRules(t0)
+	if !rules[0].Pending || kernel(rules, t0, gate.TCP, 2222, gate.In, peer) != gate.Close || kernel(rules, t0.Add(time.Minute), gate.TCP, 2222, gate.In, peer) != gate.Open {
+		t.Errorf("in force: %+v", rules)
+	}
+	if kernel(rules, t0, gate.TCP, 22, gate.In, peer) != gate.Close {
+		t.Error("what was closed before is open while something waits")
+	}
+	q := fresh()
+	q.ports = *p.ports.clone()
+	ds = q.Advance(t0.Add(time.Minute), h)
+	if len(ds) != 1 || ds[0].Topic != "port.rollback" || kernel(q.PortRules(t0.Add(time.Minute)), t0.Add(time.Minute), gate.TCP, 2222, gate.In, peer) != gate.Open {
+		t.Errorf("nobody confirmed: %+v", ds)
+	}
+	ds, n := p.ConfirmPorts("root", t0.Add(30*time.Second))
+	if n != 1 || len(ds) != 1 || ds[0].Verdict != gate.Close || kernel(p.PortRules(t0.Add(time.Hour)), t0.Add(time.Hour), gate.TCP, 2222, gate.In, peer) != gate.Close {
+		t.Errorf("confirmed: %d %+v", n, ds)
+	}
+	if ds, n := p.ConfirmPorts("root", t0.Add(31*time.Second)); n != 0 || len(ds) != 0 {
+		t.Errorf("confirmed twice: %d %+v", n, ds)
+	}
+	sure := fresh()
+	if a, ds := answerOf(sure, t0, h, gate.Close, "port:2222/tcp/in", func(a *gate.Ask) { a.Peer, a.Sure = peer, true }); !a.Confirm.IsZero() || len(ds) != 1 || ds[0].Verdict != gate.Close {
+		t.Errorf("sure: %+v %+v", a, ds)
+	}
+	rest := []Service{{Name: "ssh", Ports: prts("2222/tcp"), Rest: gate.Close}}
+	if cut := fresh().PortsWouldCut(rest, t0, h); cut.Peer != peer {
+		t.Errorf("a reload that cuts: %+v", cut)
+	}
+	kept := fresh()
+	answerOf(kept, t0, h, gate.Open, "port:2222/tcp/in", func(a *gate.Ask) { a.From = netip.PrefixFrom(peer, 32) })
+	if cut := kept.PortsWouldCut(rest, t0, h); cut.Peer.IsValid() {
+		t.Errorf("a reload that does not cut, for the way is kept open: %+v", cut)
+	}
+}
+
+// A restart and a jump of the clock change nothing of what holds.
+func TestPortsRestoreAndShift(t *testing.T) {
+	p := New(Config{}, nil)
+	var said []gate.Decision
+	now := t0
+	for _, step := range []struct {
+		verdict gate.Verdict
+		subject string
+		long    time.Duration
+	}{{gate.Close, "port:80-90/tcp/in", 0}, {gate.Open, "port:85/tcp/in", 0}, {gate.Open, "port:80/tcp/in", time.Hour}, {gate.Close, "port:25/out", 2 * time.Hour}, {gate.Release, "port:90/tcp/in", 0}} {
+		now = now.Add(time.Minute)
+		_, ds := answerOf(p, now, gate.Host{}, step.verdict, step.subject, func(a *gate.Ask) { a.For = step.long })
+		said = append(said, ds...)
+	}
+	again := New(Config{}, nil)
+	for _, d := range said {
+		again.Restore(gate.Record{Decision: d}, true)
+	}
+	same := func(what string, a, b []PortRule) {
+		t.Helper()
+		text := func(list []PortRule) (out []string) {
+			for _, r := range list {
+				out = append(out, fmt.Sprint(r.Direction, r.Verdict, r.Ports, r.Until.Unix()))
+			}
+			return out
+		}
+		if !slices.Equal(text(a), text(b)) {
+			t.Errorf("%s:\n%v\n%v", what, text(a), text(b))
+		}
+	}
+	same("after a restart", p.PortRules(now), again.PortRules(now))
+	jump := 36 * time.Hour
+	p.Shift(jump)
+	moved := p.PortRules(now.Add(jump))
+	for i := range moved {
+		if !moved[i].Until.IsZero() {
+			moved[i].Until = moved[i].Until.Add(-jump)
+		}
+	}
+	same("after the clock was set", moved, again.PortRules(now))
+	p.Advance(now.Add(jump+3*time.Hour), gate.Host{})
+	if v := p.PortsNow(now.Add(jump + 3*time.Hour)); len(v) != 1 || v[0].Ports.String() != "80-84,86-89/tcp" {
+		t.Errorf("when all that ends is over: %+v", v)
+	}
+}

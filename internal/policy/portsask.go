@@ -29,10 +29,22 @@ func (p *Policy) askPorts(ds []gate.Decision, w *wish, h gate.Host) []gate.Decis
 		return p.askPortReset(ds, w, set, at, h)
 	case len(p.ports.wishes)+len(p.ports.pending) >= maxPortWishes:
 		w.refuse("there is no room for another: "+counted(maxPortWishes, "wish")+" about ports are in force", "take some back: gatehouse port reset --all")
+	case p.ports.crowded(at):
+		w.refuse("there is no room for another: wishes about ports are in force for "+counted(maxPortPlaces, "place"), "use wider prefixes, or take some back: gatehouse port reset")
 	default:
 		return p.askPortChange(ds, w, p.portOp(w, set, at), h)
 	}
 	return ds
+}
+
+// crowded reports whether there are as many places as may be, and this is not one
+// of them.
+func (s *portState) crowded(at PortPlace) bool {
+	seen := map[PortPlace]bool{}
+	for i := range s.wishes {
+		seen[s.wishes[i].PortPlace] = true
+	}
+	return len(seen) >= maxPortPlaces && !seen[at]
 }
 
 // placePrefix unmaps a prefix; one that covers all addresses of both families
@@ -103,11 +115,15 @@ func (w *wish) note(s string) {
 	w.answer.Note += s
 }
 
-// portsSettled answers a wish that changes nothing.
+// portsSettled answers a wish that changes nothing. An opening for some is kept
+// even where nothing is closed: it is the exception of what closes later.
 func (p *Policy) portsSettled(w *wish, op *PortIntent) bool {
 	s := &p.ports
 	switch {
-	case op.Verdict == gate.Open && s.closedIn(op.PortPlace, op.Ports, w.now).IsEmpty() && !s.endsOpen(op, w.now):
+	case op.Verdict == gate.Open && s.saidSo(op, w.now):
+		w.answer.Note = "it is open already"
+		return true
+	case op.Verdict == gate.Open && op.everywhere() && s.closedIn(op.PortPlace, op.Ports, w.now).IsEmpty() && !s.endsOpen(op, w.now):
 		w.answer.Note = "nothing here closes it"
 		return true
 	case op.Verdict == gate.Close && s.saidSo(op, w.now):

@@ -29,6 +29,19 @@ func (s *portState) cuts(old *portState, peer netip.Addr, h gate.Host, t time.Ti
 	})
 }
 
+// PortsWouldCut returns who is logged in by SSH and would be cut off if these were
+// the services; the zero Session if nobody would be.
+func (p *Policy) PortsWouldCut(services []Service, now time.Time, h gate.Host) gate.Session {
+	next := p.ports.clone()
+	next.services(services)
+	for _, ses := range h.Sessions {
+		if next.shut(ses.Port, ses.Peer, now) && !p.ports.shut(ses.Port, ses.Peer, now) {
+			return ses
+		}
+	}
+	return gate.Session{}
+}
+
 // shut reports whether a TCP port may be closed to an address. To which of our
 // addresses it connects is not known, so that any closing counts.
 func (s *portState) shut(port uint16, from netip.Addr, t time.Time) bool {

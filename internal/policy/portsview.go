@@ -67,7 +67,7 @@ func viewsOf(list []*PortIntent, t time.Time) (out []PortView) {
 		for w, spans := range parts {
 			v := PortView{PortIntent: *w, Folded: folded[at] && w.Verdict == gate.Close && w.Until.IsZero()}
 			v.Ports = gate.PortsOf(spans...)
-			if w.Verdict == gate.Open && !opensSomething(list, w, v.Ports, t) {
+			if w.Verdict == gate.Open && at.everywhere() && !opensSomething(list, w, v.Ports, t) {
 				continue
 			}
 			out = append(out, v)

@@ -33,7 +33,7 @@ import (
 type shop struct {
 	t       testing.TB
 	dir     string
-	serve   http.HandlerFunc
+	serve   atomic.Pointer[http.HandlerFunc]
 	files   map[string]string // path -> content
 	gets    atomic.Int32
 	sames   atomic.Int32
@@ -45,7 +45,7 @@ type shop struct {
 
 func newShop(t testing.TB) *shop {
 	s := &shop{t: t, dir: t.TempDir(), files: map[string]string{}}
-	s.serve = func(w http.ResponseWriter, r *http.Request) {
+	s.put(func(w http.ResponseWriter, r *http.Request) {
 		text, ok := s.files[r.URL.Path]
 		if !ok {
 			http.NotFound(w, r)
@@ -60,7 +60,7 @@ func newShop(t testing.TB) *shop {
 			return
 		}
 		io.WriteString(w, text)
-	}
+	})
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -75,6 +75,9 @@ func newShop(t testing.TB) *shop {
 	s.start(time.Now().Add(gate.Day))
 	return s
 }
+
+// put makes the server answer by f.
+func (s *shop) put(f http.HandlerFunc) { s.serve.Store(&f) }
 
 func (s *shop) sign(c, parent *x509.Certificate) *x509.Certificate {
 	if parent == nil {
@@ -95,7 +98,7 @@ func (s *shop) sign(c, parent *x509.Certificate) *x509.Certificate {
 func (s *shop) start(until time.Time) {
 	leaf := s.sign(&x509.Certificate{SerialNumber: big.NewInt(2), NotBefore: time.Now().Add(-2 * gate.Day), NotAfter: until, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}, s.root)
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.gets.Add(1); s.serve(w, r) }))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.gets.Add(1); (*s.serve.Load())(w, r) }))
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Raw}, PrivateKey: s.key}}}
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	server.StartTLS()
@@ -335,7 +338,7 @@ func TestSigned(t *testing.T) {
 // Whatever a server does, nothing is changed, and it is told once.
 func TestRemoteAttacks(t *testing.T) {
 	s := newShop(t)
-	good := s.serve
+	good := *s.serve.Load()
 	s.files["/gate.txt"] = "open ssh\n"
 	expired := newShop(t)
 	expired.start(time.Now().Add(-time.Hour))
@@ -391,8 +394,8 @@ func TestRemoteAttacks(t *testing.T) {
 			if c.url == expired.url {
 				config.CA = expired.ca
 			}
-			s.serve = c.serve
-			defer func() { s.serve = good }()
+			s.put(c.serve)
+			defer s.put(good)
 			d := newDesk(t, config)
 			d.fetch.patience = 300 * time.Millisecond
 			for range 3 {
@@ -402,7 +405,7 @@ func TestRemoteAttacks(t *testing.T) {
 				t.Errorf("told %d times: %q", len(d.told), d.told)
 			}
 			if c.url == "" {
-				s.serve = good
+				s.put(good)
 				d.fetch.patience = 5 * time.Second
 				d.want("and when it is well again", d.look(time.Minute), "open in ssh for 12h")
 			}

@@ -106,6 +106,9 @@ func isVirtualHost(b []byte) bool {
 			return false
 		}
 	}
+	if bytes.LastIndexByte(host, '[') > 0 {
+		return false
+	}
 	for _, c := range host {
 		if !isWordByte(c) && c != '.' && c != '-' && c != ':' && c != '[' && c != ']' && c != ',' {
 			return false

@@ -31,9 +31,10 @@ func (r *Rule) Attack(others []*Rule) (out []Failure, tries int) {
 			set = append(set, o)
 		}
 	}
-	victim := attacked{m: NewMatcher(set, Options{}), fresh: slices.ContainsFunc(set, (*Rule).Remembers)}
+	victim := attacked{m: NewMatcher(set, Options{})}
 	texts := slices.Concat(r.hostile(), elsewhere(others, r))
 	seen := map[string]bool{} // patterns that let something through, each told once
+	parts := map[*Pattern]freeParts{}
 	shown := map[string]int{} // samples of each pattern
 	for i, s := range r.Samples {
 		if s.Expect == nil || shown[s.Expect.Pattern] == attackedSamples {
@@ -44,7 +45,7 @@ func (r *Rule) Attack(others []*Rule) (out []Failure, tries int) {
 		if err != nil {
 			continue
 		}
-		for _, spot := range r.spots(s) {
+		for _, spot := range r.spots(s, parts) {
 			for _, text := range texts {
 				line, ok := spot.put(text)
 				if !ok || len(line) > MaxLine {
@@ -67,16 +68,16 @@ const attackedSamples = 2
 // attacked is the rules that lines are tried on.
 type attacked struct {
 	m       *Matcher
-	fresh   bool // what went before a line matters
 	scanner *Scanner
 }
 
 // wronged returns a hit of somebody else than the real peer, if there is one that
 // proves anything.
 func (a *attacked) wronged(lines string, real netip.Addr) (found *Hit) {
-	if a.fresh || a.scanner == nil {
+	if a.scanner == nil {
 		a.scanner = a.m.Scanner(SourceOptions{Zone: time.UTC})
 	}
+	a.scanner.recall, a.scanner.reader.past.n = recall{}, 0 // each line comes to one who knows nothing yet
 	a.scanner.Scan([]byte(lines), sampleNow, func(h *Hit) {
 		bare := h.Evidence != gate.Proven && strings.Contains(lines, "\n") // a line of its own, and it is taken for forgeable
 		if h.Addr != real && h.Addr.IsValid() && !bare && found == nil {
@@ -172,8 +173,9 @@ type spot struct {
 	put  func(text string) (line string, ok bool)
 }
 
-// spots returns the places of a sample.
-func (r *Rule) spots(s Sample) []spot {
+// spots returns the places of a sample; known is what patterns were taken apart
+// already.
+func (r *Rule) spots(s Sample, known map[*Pattern]freeParts) []spot {
 	at := strings.LastIndexByte(s.Line, '\n') + 1
 	before, line := s.Line[:at], s.Line[at:]
 	p := r.PatternNamed(s.Expect.Pattern)
@@ -184,7 +186,12 @@ func (r *Rule) spots(s Sample) []spot {
 	case FormatJSON:
 		out = jsonSpots(line, s.Expect.Addr)
 	default:
-		out = p.messageSpots(r, line)
+		parts, ok := known[p]
+		if !ok {
+			parts = freePartsOf(p.expr)
+			known[p] = parts
+		}
+		out = p.messageSpots(r, parts, line)
 	}
 	for i := range out {
 		put := out[i].put
@@ -197,7 +204,7 @@ func (r *Rule) spots(s Sample) []spot {
 }
 
 // messageSpots are the parts of the expression that match text of any kind.
-func (p *Pattern) messageSpots(r *Rule, line string) (out []spot) {
+func (p *Pattern) messageSpots(r *Rule, parts freeParts, line string) (out []spot) {
 	var rd reader
 	rd.open([]*Rule{r}, SourceOptions{})
 	rd.begin([]byte(line), 0, []byte(line))
@@ -207,7 +214,7 @@ func (p *Pattern) messageSpots(r *Rule, line string) (out []spot) {
 	}
 	message := string(v.message)
 	base := strings.LastIndex(line, message)
-	for _, span := range freeSpans(p.expr, message) {
+	for _, span := range parts.in(message) {
 		from, to := base+span.from, base+span.to
 		if span.user && p.Known {
 			continue

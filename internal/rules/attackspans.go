@@ -17,19 +17,33 @@ type freeSpan struct {
 	takes    *regexp.Regexp // what else the part would match, as a whole
 }
 
-// freeSpans returns what those parts of an expression matched, letters among it.
-func freeSpans(expr, message string) (spans []freeSpan) {
+// freeParts are the parts of an expression that take in text of any kind.
+type freeParts struct {
+	re    *regexp.Regexp // the expression, with a group for each part; nil = it has none that can be told
+	parts []freeSpan
+}
+
+// freePartsOf finds the parts of an expression.
+func freePartsOf(expr string) freeParts {
 	tree, err := syntax.Parse(asciiFold(expr), syntax.Perl)
 	if err != nil {
-		return nil
+		return freeParts{}
 	}
 	c := freeCapturer{}
 	re, err := regexp.Compile(c.capture(tree, false, false).String())
 	if err != nil {
+		return freeParts{}
+	}
+	return freeParts{re, c.parts}
+}
+
+// in returns what the parts matched in a message.
+func (f freeParts) in(message string) (spans []freeSpan) {
+	if f.re == nil {
 		return nil
 	}
-	loc := re.FindStringSubmatchIndex(message)
-	for i, part := range c.parts {
+	loc := f.re.FindStringSubmatchIndex(message)
+	for i, part := range f.parts {
 		if at := 2 * (i + 1); at < len(loc) && loc[at] >= 0 {
 			part.from, part.to = loc[at], loc[at+1]
 			spans = append(spans, part)

@@ -224,17 +224,27 @@ func cutDMY(b []byte) (st stamp, rest []byte, ok bool) {
 	return finish(stamp{kind: stampFull, year: y, mon: mon, day: day}, b)
 }
 
-// cutMDY reads `Nov 21, 2026 8:00:00 AM`.
+// longMonths are the names of the months that are longer than their abbreviations.
+var longMonths = [12]string{"January", "February", "March", "April", "", "June", "July", "August", "September", "October", "November", "December"}
+
+// cutMDY reads `Nov 21, 2026 8:00:00 AM` and `November 21, 2026 08:00:00`.
 func cutMDY(b []byte) (st stamp, rest []byte, ok bool) {
-	if len(b) < 19 || b[3] != ' ' {
+	if len(b) < 19 {
 		return st, b, false
+	}
+	whole := b
+	mon := month(b[0], b[1], b[2])
+	if mon > 0 && b[3] != ' ' && longMonths[mon-1] != "" && bytes.HasPrefix(b, []byte(longMonths[mon-1])) {
+		b = b[len(longMonths[mon-1])-3:]
+	}
+	if len(b) < 19 || b[3] != ' ' {
+		return st, whole, false
 	}
 	i := 6
 	day, ok := two(b[4:])
 	if !ok && b[5] == ',' {
 		i, day, ok = 5, b[4]-'0', b[4] >= '1' && b[4] <= '9'
 	}
-	mon := month(b[0], b[1], b[2])
 	if !ok || mon == 0 || b[i] != ',' || b[i+1] != ' ' || b[i+6] != ' ' && b[i+6] != ',' {
 		return st, b, false
 	}

@@ -44,6 +44,7 @@ func checkCommand(e *env) *cobra.Command {
 					fmt.Fprintln(e.err, "note: "+harmless(r))
 				}
 				problems = append(problems, templateProblems(c)...)
+				problems = append(problems, reportProblems(c)...)
 			}
 			if e.json {
 				if err := writeArray(e.out, problems); err != nil {

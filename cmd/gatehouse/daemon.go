@@ -69,6 +69,9 @@ func (e *env) writeStatus(st api.Status) error {
 	t.add("allowed", strings.Join(st.Allow, ", "))
 	t.add("ledger", st.Ledger.State+", "+counted(st.Ledger.Records, "record")+" in "+st.Ledger.Path)
 	t.add("firewall", st.Firewall.State+", table "+st.Firewall.Table)
+	if b := st.Broker; b != nil {
+		t.add("broker", brokerWords(b))
+	}
 	for i := range t.rows {
 		if t.rows[i][1] == "" {
 			t.rows[i][1] = "nobody"

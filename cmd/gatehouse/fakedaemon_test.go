@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"gatehouse/internal/ad2"
 	"gatehouse/internal/api"
 	"gatehouse/internal/gate"
 )
@@ -23,6 +24,7 @@ type fakeDaemon struct {
 	allowed map[string]gate.Subject
 	stop    context.CancelFunc
 	broken  bool // reload finds an error
+	armed   ad2.Mode
 
 	confirmed int  // changes of ports that were confirmed
 	taken     bool // what was held back of the list own
@@ -74,6 +76,7 @@ func (d *fakeDaemon) backend() api.Backend {
 	return api.Backend{
 		Status: d.status,
 		Notify: d.notify(),
+		Panel:  d.panel(),
 		Ports:  d.ports, AskPorts: d.askPorts, ConfirmPorts: d.confirmPorts,
 		Adopt: func(_ context.Context, ds []gate.Decision) (api.Adopted, error) {
 			out := api.Adopted{Refused: []api.Answer{}}
@@ -236,7 +239,7 @@ func (d *fakeDaemon) status() api.Status {
 		Never: []gate.Subject{subject("127.0.0.0/8"), subject("192.0.2.254")}, Allow: []string{"198.51.100.0/24"},
 		Ledger:   api.Ledger{Path: "/var/lib/gatehouse/gatehouse.db", Records: 5120, State: "ok"},
 		Firewall: api.Firewall{Table: "inet gatehouse", State: "ok", Verdict: "drop"},
-		Lists:    d.lists(), Hooks: d.hooks(), Channels: d.channels(),
+		Lists:    d.lists(), Hooks: d.hooks(), Channels: d.channels(), Broker: &api.Broker{Server: "192.0.2.9:1883", Why: "the broker refuses the login"},
 		Degraded: []api.Weakness{{Part: "logs", Why: "cannot read /var/log/mail.log", Since: d.now.Add(-3*time.Minute - time.Second), Hint: "add gatehouse to the group adm"}},
 	}
 }

@@ -114,6 +114,17 @@ func (e *env) writeChannels(list []api.Channel) error {
 	return e.columns(t)
 }
 
+// brokerWords says how the connection to the MQTT broker fares.
+func brokerWords(b *api.Broker) string {
+	if b.Connected {
+		return "connected to " + b.Server + ", " + counted(b.Topics, "topic")
+	}
+	if b.Why == "" {
+		return "connecting to " + b.Server
+	}
+	return "no connection to " + b.Server + ": " + b.Why
+}
+
 // templateProblems returns what is wrong with the operator's templates.
 func templateProblems(c *config.Config) (out []api.Problem) {
 	seen := map[string]bool{}

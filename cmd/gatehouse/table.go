@@ -51,6 +51,8 @@ func commands(e *env) []*cobra.Command {
 		in("rules", replayCommand(e)),
 		// telling
 		in("other", notifyCommand(e)),
+		in("other", whoisCommand(e)),
+		in("other", reportCommand(e)),
 		// house
 		in("house", panelCommand(e)),
 		// other

@@ -80,6 +80,7 @@ func (e *env) writeWhy(w api.Why) {
 	if w.Allowed != "" {
 		fmt.Fprintf(e.out, "\nnever banned: %s\n", harmless(w.Allowed))
 	}
+	e.writeWho(w.Who)
 	e.writeHeld(w.Held)
 	e.writeListings(w.Lists)
 	e.writeWindows(w.Windows)

@@ -131,7 +131,9 @@ func (p *Panel) setMode(part *partition, to Mode, user int, words string, now ti
 		p.tell(e)
 		return
 	}
-	part.Exit, part.ExitUntil, part.Entry, part.EntryEnds = false, time.Time{}, false, time.Time{}
+	part.ExitUntil, part.EntryEnds = time.Time{}, time.Time{}
+	p.change(&part.Exit, false, Exit, false, Event{Time: now, Partition: part.Number})
+	p.change(&part.Entry, false, Entry, false, Event{Time: now, Partition: part.Number})
 	if !was.Armed() {
 		return
 	}

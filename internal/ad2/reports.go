@@ -107,11 +107,11 @@ func readV1(event string) (m meaning, over bool, mode Mode) {
 	return m, over, ModeUnknown
 }
 
-// How long after a change on the keypads a report of the same counts as that
-// change: panels report at once, or when the exit delay is over; loss of mains
-// power up to four hours late.
+// How long after the keypads have shown something a report of the same counts as
+// that: panels report arming and disarming within seconds, loss of mains power up
+// to four hours late.
 const (
-	lateArm   = 5 * time.Minute
+	lateArm   = 15 * time.Second
 	lateAlarm = 10 * time.Minute
 	lateAC    = 5 * time.Hour
 )

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"gatehouse/internal/gate"
@@ -46,6 +47,10 @@ type Backend struct {
 	Reload func(ctx context.Context) error
 	// Notify is about telling people.
 	Notify Notify
+	// Whois returns who is behind an address; fresh asks the registries again.
+	Whois func(ctx context.Context, addr netip.Addr, fresh bool) (Whois, error)
+	// Abuse is about reports of abuse and digests.
+	Abuse Abuse
 	// Panel is about the alarm panel.
 	Panel PanelDesk
 	// Stop begins the ordered shutdown and returns; with flush the bans leave
@@ -190,6 +195,7 @@ type Why struct {
 	Windows  []Window      `json:"windows" doc:"what is being counted against it"`
 	Lists    []Listing     `json:"lists" doc:"entries of block lists that cover it"`
 	Hooks    []HookRun     `json:"hooks" doc:"the latest commands that were run for it, oldest first"`
+	Who      *Whois        `json:"who,omitempty" doc:"who is behind it, as far as it is known here; gatehouse whois asks others"`
 	History  []gate.Record `json:"history" doc:"earlier and present decisions with their evidence, oldest first"`
 	WhatIf   []Prospect    `json:"what_if,omitempty" doc:"what would follow; where it was asked for"`
 }

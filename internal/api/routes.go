@@ -35,6 +35,11 @@ func (s *Server) routes(h huma.API) {
 	route(h, "GET /v1/notify/queue", "notifyQueue", "What waits to be told", s.notifyQueue)
 	route(h, "POST /v1/notify/test", "notifyTest", "Send a real message through a channel", s.notifyTest)
 
+	route(h, "GET /v1/whois", "whois", "Who is behind an address; name servers and registries may be asked", s.whois)
+	route(h, "GET /v1/report", "showReport", "What would be reported of an address", s.reportShow)
+	route(h, "POST /v1/report", "sendReport", "Report an address now, within the bounds of the configuration", s.reportSend)
+	route(h, "GET /v1/digest", "digest", "Who was banned most, from where, at which services, and the trend", s.digest)
+
 	route(h, "GET /v1/hooks/{name}", "hookRuns", "The latest runs of a hook, oldest first", s.hookRuns)
 	route(h, "POST /v1/lists/{name}/refresh", "refreshList", "Look at a block list now", s.refreshList)
 	route(h, "POST /v1/lists/{name}/accept", "acceptList", "Take what is held back of a block list", s.acceptList)

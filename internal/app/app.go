@@ -69,6 +69,8 @@ type daemon struct {
 	telling   *telling  // nil = nobody is to be told
 	housing   *housing  // nil = there is no broker
 	guarding  *guarding // nil = there is no alarm panel
+	enriching *enriching
+	reporting *reporting // nil = nothing is reported
 }
 
 // sensing is the running log sensor, which a reload replaces whole.
@@ -274,7 +276,9 @@ func (d *daemon) guard(ctx context.Context, server *api.Server) (flushed bool, e
 	doors.start(ctx, task{"news of faults", d.tellOfFaults})
 	d.scans.start(ctx, &d.plan.Load().config.Scan)
 	doors.start(ctx, task{"lists in the kernel", d.lists.Run})
+	d.startEnrich(ctx, d.plan.Load())
 	d.startNotify(ctx, d.plan.Load())
+	d.startReport(ctx, d.plan.Load())
 	d.startPanel(ctx, d.plan.Load())
 	d.startMQTT(ctx, d.plan.Load())
 	doors.start(ctx, task{"api", server.Run})
@@ -300,7 +304,9 @@ func (d *daemon) guard(ctx context.Context, server *api.Server) (flushed bool, e
 	d.hooks.stop()
 	d.hooks.end()
 	d.stopMQTT()
+	d.stopReport()
 	d.stopNotify()
+	d.stopEnrich()
 	doors.wait()
 	endMiddle()
 	line.wait()

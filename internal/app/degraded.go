@@ -31,7 +31,7 @@ func (d *daemon) tellOfFaults(ctx context.Context) error {
 		case t := <-d.faults.changes:
 			now := time.Now()
 			switch {
-			case strings.HasPrefix(t.part, "hook "), strings.HasPrefix(t.part, "list "): // they have records of their own
+			case strings.HasPrefix(t.part, "hook "), strings.HasPrefix(t.part, "list "), t.part == "the remote file": // they have records of their own
 			case t.why == "" && open[t.part]:
 				delete(open, t.part)
 				d.tell(ctx, "status", "restored", gate.Subject{}, t.part+" works again")

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +24,7 @@ type hookDesk struct {
 	mu      sync.Mutex // guards what follows
 	keeper  *crew      // of the child; nil while nothing needed one
 	hooks   *hooks.Hooks
+	config  []hooks.Hook
 	crew    *crew
 	cancel  context.CancelFunc
 	endLast context.CancelFunc
@@ -92,9 +95,29 @@ func (k *hookDesk) start(ctx context.Context, c *config.Config) {
 	})
 	crew := newCrew(k.d.log, k.d.faults)
 	k.mu.Lock()
-	k.hooks, k.crew, k.cancel = run, crew, cancel
+	k.hooks, k.crew, k.cancel, k.config = run, crew, cancel, hs
 	k.mu.Unlock()
 	crew.start(ctx, task{"hooks", run.Run})
+}
+
+// restart runs the hooks of another configuration, where that says something else
+// about them: commands that run are not given up for nothing.
+func (k *hookDesk) restart(ctx context.Context, c *config.Config) {
+	k.prepare(c) // exports may need it, too
+	k.mu.Lock()
+	before := k.config
+	k.mu.Unlock()
+	now := hookConfig(c)
+	if reflect.DeepEqual(before, now) {
+		return
+	}
+	k.stop()
+	for _, h := range before {
+		if !slices.ContainsFunc(now, func(n hooks.Hook) bool { return n.Name == h.Name }) {
+			k.d.faults.report("hook "+h.Name, "", "")
+		}
+	}
+	k.start(ctx, c)
 }
 
 // stop ends what start started: commands that run are given up, and come again.

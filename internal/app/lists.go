@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -27,6 +28,7 @@ type listDesk struct {
 	sensor  *lists.Sensor
 	crew    *crew
 	cancel  context.CancelFunc
+	config  lists.Config
 	inForce map[string]*listed
 }
 
@@ -76,12 +78,13 @@ func listConfig(c *config.Config, version string) lists.Config {
 // go out of force first.
 func (k *listDesk) start(ctx context.Context, c *config.Config) {
 	ctx, cancel := context.WithCancel(ctx)
-	s := lists.New(listConfig(c, k.d.o.Version), lists.Deps{
+	conf := listConfig(c, k.d.o.Version)
+	s := lists.New(conf, lists.Deps{
 		Log: k.d.log, Offer: k.offer, Withdraw: k.withdraw, Tell: k.tell, Fault: k.fault,
 	})
 	crew := newCrew(k.d.log, k.d.faults)
 	k.mu.Lock()
-	k.sensor, k.crew, k.cancel = s, crew, cancel
+	k.sensor, k.crew, k.cancel, k.config = s, crew, cancel, conf
 	k.mu.Unlock()
 	names := s.Names()
 	var wanted []policy.ListBan
@@ -94,6 +97,18 @@ func (k *listDesk) start(ctx context.Context, c *config.Config) {
 	}
 	lists.NewStore(filepath.Join(c.State, "lists")).Forget(names)
 	crew.start(ctx, task{"lists", s.Run})
+}
+
+// restart follows the lists of another configuration, where that says something else
+// about them.
+func (k *listDesk) restart(ctx context.Context, c *config.Config) {
+	k.mu.Lock()
+	same := reflect.DeepEqual(k.config, listConfig(c, k.d.o.Version))
+	k.mu.Unlock()
+	if !same {
+		k.stop()
+		k.start(ctx, c)
+	}
 }
 
 // stop ends what start started, and waits for it.

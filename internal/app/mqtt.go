@@ -56,6 +56,7 @@ func (d *daemon) newMQTT(c config.MQTT) (*mqtt.Follower, error) {
 	}, mqtt.Deps{
 		Log: d.log, State: d.houseState, News: d.ledger.Committed, Ask: d.askMQTT,
 		Fault: func(why, hint string) { d.faults.report(keepMQTT, why, hint) },
+		More:  []mqtt.Source{panelHouse{d, c.Commands}},
 	})
 }
 

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"gatehouse/internal/api"
 	"gatehouse/internal/config"
 	"gatehouse/internal/gate"
@@ -39,9 +41,9 @@ func (d *daemon) startNotify(ctx context.Context, p *plan) {
 	d.hooks.prepare(p.config)
 	n, err := notify.New(c, notify.Deps{
 		Outside: notify.Outside{Getenv: d.o.Getenv, Command: d.runCommand, Push: d.runPush},
-		Log:     d.log, Host: hostName(), Store: d.ledger.Keep(keepNotify),
+		Log:     d.log, Host: hostName(), Observe: d.o.Observe, Store: d.ledger.Keep(keepNotify),
 		Newest: d.ledger.Newest, Follow: d.ledger.Follow, Flush: d.ledger.Flush,
-		Network: networkOf(p.config), Tell: func(kind, sentence string) { d.tell(ctx, keepNotify, kind, gate.Subject{}, sentence) },
+		Network: networkOf(p.config), Who: d.whoIs, Tell: func(kind, sentence string) { d.tell(ctx, keepNotify, kind, gate.Subject{}, sentence) },
 		Fault: func(channel, why, hint string) { d.faults.report(channelPart(channel), why, hint) },
 		Seen:  func(seq uint64) { d.ledger.SetCursor(keepNotify, seq) },
 	})
@@ -206,6 +208,8 @@ func PushMain(args []string, in io.Reader, out io.Writer) (code int, ours bool) 
 	if len(args) != 2 || args[1] != notify.PushArg {
 		return 0, false
 	}
+	limit := unix.Rlimit{Cur: notify.PushMemory, Max: notify.PushMemory}
+	_ = unix.Setrlimit(unix.RLIMIT_DATA, &limit) // answers are bounded without it, too
 	if err := notify.PushMain(in, out); err != nil {
 		return 1, true
 	}

@@ -56,7 +56,7 @@ func newPlan(c *config.Config) *plan {
 		switch {
 		case w.Auto:
 			for _, r := range library {
-				if !named[r.Name] {
+				if !named[r.Name] && !r.Optional {
 					p.watch(r, r.Name, config.Watch{Rule: r.Name, Auto: true})
 				}
 			}

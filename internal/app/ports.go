@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -80,19 +81,12 @@ func schedulesOf(c *config.Config) (out []ports.Schedule, entry []int, problems 
 			one := s
 			one.Service, one.Ports = v.Service, v.Ports
 			if len(list) > 1 {
-				one.Name += "/" + cmpOr(v.Service, "ports")
+				one.Name += "/" + cmp.Or(v.Service, "ports")
 			}
 			out, entry = append(out, one), append(entry, i)
 		}
 	}
 	return out, entry, problems
-}
-
-func cmpOr(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a
 }
 
 // PortsProblems is what the configuration asks about its sections services and
@@ -146,7 +140,7 @@ type gating struct {
 	due       time.Time // when one of them begins or ends; zero = never
 	revision  uint64    // of policy's ports that the firewall has
 	set       bool      // it has any
-	err       error // of the firewall, when it was last set; nil = it is in force
+	err       error     // of the firewall, when it was last set; nil = it is in force
 	failed    func(error)
 	changed   func() // what holds for ports may be another; may be nil
 }
@@ -198,10 +192,9 @@ func (d *daemon) restorePorts(now time.Time) []gate.Decision {
 		d.log.Error("read what was said about ports", "err", err)
 	}
 	for _, live := range said {
-		if live.Life(now) > 0 {
-			s.policy.Restore(live.Record, live.FromThisBoot)
-		}
+		s.policy.Restore(live.Record, live.FromThisBoot) // what is over may have let in what still lives
 	}
+	s.policy.Advance(now, d.host.Snapshot()) // what it returns was told when it ended
 	ds := s.schedule(now)
 	s.gate(now)
 	return ds

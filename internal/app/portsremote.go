@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"gatehouse/internal/api"
@@ -139,11 +138,12 @@ func (d *daemon) portNotes() (notes []string) {
 	if r.Verify == ports.VerifyNone {
 		notes = append(notes, "the remote file "+place+" is not verified: whoever can write it opens and closes your services")
 	}
-	line := "remote file " + strings.TrimPrefix(place, "https://") + ": not read yet"
-	if v := p.remote.View(); v.Why != "" {
-		line = "remote file " + place + ": " + v.Why
-	} else if !v.Good.IsZero() {
-		line = "remote file " + place + " was read and found good at " + v.Good.Local().Format("2006-01-02 15:04:05 MST")
+	switch v := p.remote.View(); {
+	case v.Why != "": // stands among the faults
+	case v.Good.IsZero():
+		notes = append(notes, "the remote file "+place+" was not read yet")
+	default:
+		notes = append(notes, "the remote file "+place+" was read and found good at "+v.Good.Local().Format("2006-01-02 15:04:05 MST"))
 	}
-	return append(notes, line)
+	return notes
 }

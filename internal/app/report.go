@@ -23,6 +23,7 @@ import (
 func (d *daemon) backend() api.Backend {
 	return api.Backend{
 		Notify: api.Notify{Queue: d.notifyQueue, Test: d.notifyTest},
+		Whois:  d.whois, Abuse: d.abuseDesk(),
 		Panel:  d.panelDesk(),
 		Status: d.status, Ask: d.ask, Adopt: d.adopt, Bans: d.bans, Why: d.why, WhatIf: d.whatIf, Log: d.records,
 		Ports: d.ports, AskPorts: d.askPorts, ConfirmPorts: d.confirmPorts,
@@ -231,6 +232,7 @@ func (d *daemon) why(ctx context.Context, s gate.Subject) (api.Why, error) {
 	d.onLists(&w)
 	w.Hooks = d.hooks.about(s)
 	d.scans.tell(&w)
+	d.onWho(&w)
 	return w, nil
 }
 

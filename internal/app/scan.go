@@ -72,11 +72,6 @@ func (s *scanning) arm(c *config.Scan, now time.Time) {
 		s.d.faults.report("traps", why, hint)
 		return
 	}
-	if st := s.d.firewall.Traps(); st.Refused != nil {
-		why, hint := hintOf(st.Refused)
-		s.d.faults.report("traps", why, hint)
-		return
-	}
 	s.d.faults.report("traps", "", "")
 }
 
@@ -124,6 +119,17 @@ func (s *scanning) wanted(c *config.Scan, ephemeral gate.PortRange) gate.Ports {
 		}
 	}
 	return all.Union(c.Traps).Minus(c.Exclude).Minus(c.Decoys)
+}
+
+// again lets the kernel be asked once more for what it refused: its modules may
+// be there by now.
+func (s *scanning) again() {
+	if s.d.firewall.Traps().Refused == nil {
+		return
+	}
+	if err := s.d.firewall.SetTraps(firewall.Traps{}); err != nil {
+		s.d.log.Warn("take the traps back", "err", err)
+	}
 }
 
 // begin notes from when on packets outside connections count.

@@ -49,6 +49,8 @@ var walls = []wall{
 	{"migrate", []string{"gate", "rules", "fail2ban", "lists/formats"}, []string{"modernc.org/sqlite"}, "what others keep is read and said in our words; what follows from it is for the caller to do"},
 	{"config", []string{"gate"}, []string{"github.com/goccy/go-yaml"}, "configuration is read once and handed out; nobody but the composition root imports it"},
 	{"notify", []string{"gate"}, nil, "telling people follows the ledger and must not be able to decide or delay anything"},
+	{"enrich", []string{"gate"}, []string{"github.com/oschwald/maxminddb-golang"}, "who is behind an address is looked up for others and decides nothing"},
+	{"report", []string{"gate"}, none, "reports follow the ledger; how mail and requests leave, and who holds an address, is handed to them"},
 	{"mqtt", []string{"gate"}, nil, "the broker sees state and sends wishes; it reaches into no other part"},
 	{"netlab", none, nil, "the laboratory knows nothing of what is tested in it"},
 	{"rig", []string{"netlab"}, nil, "the rig holds the built program from outside, as a person would"},

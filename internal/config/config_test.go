@@ -32,8 +32,8 @@ func defaults() *Config {
 			Limit: gate.Threshold{Count: 60, Within: time.Hour}, Bootstrap: "https://data.iana.org/rdap", Whois: "whois.iana.org",
 		},
 		Report: Report{
-			To: []ReportTarget{}, Offence: 1, Limit: gate.Threshold{Count: 100, Within: gate.Day}, Own: []netip.Prefix{}, Hide: []string{},
-			Digest: ReportDigest{Every: "off", At: "08:00", To: []string{}},
+			Offence: 1, Limit: gate.Threshold{Count: 100, Within: gate.Day},
+			Digest: ReportDigest{Every: "off", At: "08:00"},
 		},
 		MQTT:  MQTT{Topic: "gatehouse", Discovery: "homeassistant"},
 		Panel: Panel{Silence: 45 * time.Second, EntryDelay: 30 * time.Second},

@@ -16,7 +16,7 @@ type MQTT struct {
 	CA        string   `key:"ca" example:"/etc/gatehouse/ca.pem" check:"path" doc:"Certificates in PEM that are trusted besides those of the system."`
 	Topic     string   `key:"topic" default:"gatehouse" check:"topic" doc:"What all topics of Gatehouse begin with. The name of the machine follows."`
 	Discovery string   `key:"discovery" default:"homeassistant" check:"topic" doc:"What the topics begin with by which Home Assistant finds devices."`
-	Commands  []string `key:"commands" default:"[]" enum:"ban unban ports" example:"[ban, unban]" doc:"What whoever may write to the broker may command: ban and unban addresses, open and close ports of services. Nothing by default: a broker often lets every device of the house write."`
+	Commands  []string `key:"commands" default:"[]" enum:"ban unban ports arm disarm" example:"[ban, unban]" doc:"What whoever may write to the broker may command: ban and unban addresses, open and close ports of services, arm the alarm panel, disarm it with its code. Nothing by default: a broker often lets every device of the house write."`
 }
 
 // check holds what spans several keys.

@@ -70,7 +70,7 @@ func TestNotifyBad(t *testing.T) {
 		{"zone", "notify: {zone: Europe/Atlantis}\n", "1:16: \"Europe/Atlantis\" is not a time zone that this machine knows | write it as Europe/Berlin or UTC"},
 		{"broker", "mqtt: {server: \"http://h\"}\n", "1:16: this is not the address of an MQTT broker | write mqtt://192.0.2.9:1883, or mqtts://broker.example.org:8883 with TLS"},
 		{"login in the broker", "mqtt: {server: \"mqtt://u:t0psecret@h\"}\n", "1:16: a user name in the address of the broker | write user: and password: of their own"},
-		{"command", "mqtt: {server: \"mqtt://h\", commands: [stop]}\n", "1:39: \"stop\" is not one of ban, unban, ports | write ban or unban or ports"},
+		{"command", "mqtt: {server: \"mqtt://h\", commands: [stop]}\n", "1:39: \"stop\" is not one of ban, unban, ports, arm, disarm | write ban or unban or ports or arm or disarm"},
 		{"topic", "mqtt: {server: \"mqtt://h\", topic: \"a/#\"}\n", "1:35: \"a/#\" is not a topic to begin with | use letters, digits, - and _, and / between levels"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

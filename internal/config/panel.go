@@ -17,9 +17,9 @@ import (
 type Panel struct {
 	Device     string           `key:"device" example:"auto" check:"adapter" doc:"The AlarmDecoder adapter of an alarm panel: auto looks for it among the serial devices, /dev/serial/by-id/... or /dev/ttyUSB0 names it, tcp://HOST:PORT is a ser2sock server or the adapter's own network port, tls://HOST:PORT the same with TLS. Without it this part is off."`
 	Baud       int              `key:"baud" default:"0" min:"0" max:"921600" example:"115200" doc:"Speed of a serial device. 0 tries 115200, then 19200."`
-	CA         string           `key:"ca" example:"/etc/gatehouse/panel-ca.pem" check:"path" doc:"For tls://: certificates in PEM of which one must have signed that of the server. Default: those of the system."`
-	Cert       string           `key:"cert" example:"/etc/gatehouse/panel.crt" check:"path" doc:"For tls://: our own certificate in PEM, where the server wants one."`
-	Key        string           `key:"key" example:"/etc/gatehouse/panel.key" check:"path" doc:"For tls://: its private key in PEM."`
+	CA         string           `key:"ca" instead:"device" example:"/etc/gatehouse/panel-ca.pem" check:"path" doc:"For tls://: certificates in PEM of which one must have signed that of the server. Default: those of the system."`
+	Cert       string           `key:"cert" instead:"device" example:"/etc/gatehouse/panel.crt" check:"path" doc:"For tls://: our own certificate in PEM, where the server wants one."`
+	Key        string           `key:"key" instead:"device" example:"/etc/gatehouse/panel.key" check:"path" doc:"For tls://: its private key in PEM."`
 	Code       Secret           `key:"code" example:"{credential: panel}" check:"hidden" doc:"Where the code is with which commands arm and disarm that bring none: {file: PATH}, {env: NAME} or {credential: NAME}. Without it each command asks for the code, and nothing stores it."`
 	Silence    time.Duration    `key:"silence" default:"45s" check:"silence" doc:"How long the panel may say nothing before that is an alarm of its own. A panel speaks every ten seconds at least."`
 	EntryDelay time.Duration    `key:"entry_delay" default:"30s" check:"positive" doc:"How long the entry delay lasts, for the countdown: panels do not say it."`
@@ -71,10 +71,8 @@ func (p *Panel) check(d *decoder, n *node) {
 		}
 		return nil
 	}
-	if p.Device == "" {
-		if at := has("server"); at != nil && has("device") == nil {
-			d.problem(at, "add device: auto", "server without device")
-		}
+	if at := has("server"); at != nil && p.Server.Listen != "" && has("device") == nil {
+		d.problem(at, "add device: auto", "server without device")
 	}
 	for _, k := range []string{"ca", "cert", "key"} {
 		if at := has(k); at != nil && has("device") != nil && p.Device != "" && !strings.HasPrefix(p.Device, "tls://") {

@@ -51,7 +51,7 @@ type PortRemote struct {
 	Verify   string         `key:"verify" enum:"totp minisign ssh none" example:"totp" doc:"How a line or the file is proved to be yours: totp, a six-digit code at the end of each line; minisign, a signature beside the file with .minisig behind its name; ssh, one of ssh-keygen -Y sign with .sig behind its name; none, not at all: whoever can write the file opens your services, and status says so."`
 	Key      string         `key:"key" check:"path" example:"/etc/gatehouse/remote.key" doc:"File with what verify needs: the secret of totp in base32, or its otpauth:// address; the public key of minisign; the allowed_signers file of ssh."`
 	CA       string         `key:"ca" check:"path" instead:"path" example:"/etc/gatehouse/ca.crt" doc:"Certificates in PEM that the server is checked by. Default: those of the machine."`
-	Services []string       `key:"services" check:"filled name" example:"[ssh, vpn]" doc:"Services that the file may open and close. Default: all of services."`
+	Services []string       `key:"services" check:"filled name" example:"[ssh]" doc:"Services that the file may open and close. Default: all of services."`
 	Longest  time.Duration  `key:"longest" default:"12h" check:"positive" doc:"The longest time for which the file can open something, and for how long it does where it does not say."`
 	From     []netip.Prefix `key:"from" check:"filled" example:"[198.51.100.0/24]" doc:"Who gets in by what the file opens. Default: anybody; a line may name an address."`
 }
@@ -93,7 +93,7 @@ func (c *Config) checkPorts(d *decoder, n *node) {
 		return
 	}
 	r := c.Ports.Remote
-	if at := ports.get("remote"); at != nil && at.kind == mapping && len(at.entries) > 0 {
+	if at := ports.get("remote"); at != nil && at.kind == mapping && saysAny(at, "url", "path", "verify", "key", "ca", "services", "from") {
 		switch {
 		case r.URL == "" && r.Path == "":
 			if at.get("url") == nil && at.get("path") == nil {
@@ -137,6 +137,16 @@ func (c *Config) checkPorts(d *decoder, n *node) {
 		}
 		d.problem(at, p.Hint, "%s", p.What)
 	}
+}
+
+// saysAny reports whether a section has one of these keys, with a value.
+func saysAny(n *node, keys ...string) bool {
+	for _, k := range keys {
+		if v := n.get(k); v != nil && v.kind != nothing {
+			return true
+		}
+	}
+	return false
 }
 
 // known reports names of services that are not configured.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"strconv"
 	"strings"
 )
 
@@ -58,7 +59,7 @@ func (r *referee) key(t reflect.Type, f field, indent string) {
 		r.section(t, indent+"  ")
 	case t.Kind() == reflect.Map && isSection(t.Elem()):
 		r.WriteString(indent + f.key + ":\n")
-		r.setting(indent+"  ", f.example+":")
+		r.setting(indent+"  ", strconv.Quote(f.example)+":") // in quotes, for it is not a key but a name
 		for _, f := range keyed(t.Elem()) {
 			r.comment(indent+"    ", f.doc)
 			r.setting(indent+"    ", f.key+": "+f.example)
@@ -71,13 +72,15 @@ func (r *referee) key(t reflect.Type, f field, indent string) {
 			}
 		}
 		r.entry(t.Elem(), indent+"  ")
-	case r.examples && f.example != "":
+	case r.examples && f.example != "" && (f.instead == "" || f.hasDefault):
 		r.WriteString(indent + f.key + ": " + f.example + "\n")
 	case f.hasDefault:
 		if f.example != "" {
 			r.comment(indent, "Example: "+f.example)
 		}
 		r.WriteString(indent + f.key + ": " + f.byDefault + "\n")
+	case f.instead != "":
+		r.WriteString(indent + "#  # " + f.key + ": " + f.example + "\n") // in place of another: not both
 	default:
 		r.setting(indent, f.key+": "+f.example)
 	}

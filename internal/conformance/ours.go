@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 
 	"gatehouse/internal/fail2ban"
 	"gatehouse/internal/gate"
@@ -35,6 +36,7 @@ type line struct {
 }
 
 type hit struct {
+	rule    string
 	class   gate.Class
 	addr    netip.Addr
 	session uint64
@@ -52,7 +54,7 @@ func ours(dir string, out, errs io.Writer) int {
 	var table []sight
 	for _, s := range suites {
 		for _, name := range s.filters {
-			rs := rules.BuiltinNamed(fail2ban.OwnRules(name)...)
+			rs := rules.BuiltinNamed(fail2ban.OwnRulesInAnyMode(name)...)
 			if len(rs) == 0 {
 				continue
 			}
@@ -101,25 +103,30 @@ func (s *suite) look(filter string, rs []*rules.Rule, report func(string)) (sigh
 		addr    netip.Addr
 		session uint64
 	}
-	counted, failed := map[attempt]bool{}, map[attempt]bool{}
+	usual := fail2ban.OwnRules(filter)
+	counted, usually, failed := map[attempt]bool{}, map[attempt]bool{}, map[attempt]bool{}
+	withdraw(lines)
 	for _, l := range lines {
 		for _, h := range l.hits {
-			if h.session != 0 && h.class.Counts() {
-				counted[attempt{h.addr, h.session}] = true
+			if h.session == 0 {
+				continue
 			}
-			if h.session != 0 && l.failure {
-				failed[attempt{h.addr, h.session}] = true
-			}
+			at := attempt{h.addr, h.session}
+			counted[at] = counted[at] || h.class.Counts()
+			usually[at] = usually[at] || h.class.Counts() && slices.Contains(usual, h.rule)
+			failed[at] = failed[at] || l.failure
 		}
 	}
 	for _, l := range lines {
-		seen, made := false, false
+		seen, usuallySeen, made := false, false, false
 		for _, h := range l.hits {
-			if h.addr == l.host && (h.class.Counts() || counted[attempt{h.addr, h.session}]) {
-				seen = true
+			at := attempt{h.addr, h.session}
+			if h.addr == l.host {
+				seen = seen || h.class.Counts() || counted[at]
+				usuallySeen = usuallySeen || h.class.Counts() && slices.Contains(usual, h.rule) || usually[at]
 			}
 			// A line that belongs to an attempt which failed is no failure made up.
-			made = made || h.class.Counts() && (h.session == 0 || !failed[attempt{h.addr, h.session}])
+			made = made || h.class.Counts() && (h.session == 0 || !failed[at])
 		}
 		switch {
 		case l.failure && l.named:
@@ -129,7 +136,7 @@ func (s *suite) look(filter string, rs []*rules.Rule, report func(string)) (sigh
 			why := reason(filter, l.text)
 			if l.plain {
 				v.plain++
-				if seen || why != "" {
+				if usuallySeen || why != "" {
 					v.plainSeen++
 				}
 			}
@@ -140,7 +147,7 @@ func (s *suite) look(filter string, rs []*rules.Rule, report func(string)) (sigh
 				v.excused++
 				report(fmt.Sprintf("%s %s:%d: not seen by %s: %s\n\t%s", filter, l.file, l.no, r.Name, why, l.text))
 			default:
-				report(fmt.Sprintf("%s %s:%d: not seen by %s\n\t%s", filter, l.file, l.no, r.Name, l.text))
+				report(fmt.Sprintf("%s %s:%d: not seen by %s: %s\n\t%s", filter, l.file, l.no, r.Name, l.host, l.text))
 			}
 		case made:
 			if why := counts(filter, l.text); why != "" {
@@ -152,6 +159,25 @@ func (s *suite) look(filter string, rs []*rules.Rule, report func(string)) (sigh
 		}
 	}
 	return v, nil
+}
+
+// withdraw makes info of the refused keys in a session that succeeded later: they do
+// not count.
+func withdraw(lines []line) {
+	succeeded := map[hit]bool{}
+	for i := len(lines) - 1; i >= 0; i-- {
+		for j := range lines[i].hits {
+			h := &lines[i].hits[j]
+			key := hit{rule: h.rule, addr: h.addr, session: h.session}
+			switch {
+			case h.session == 0:
+			case h.class == gate.ClassSuccess:
+				succeeded[key] = true
+			case h.class == gate.ClassKey && succeeded[key]:
+				h.class = gate.ClassInfo
+			}
+		}
+	}
 }
 
 // lines reads the samples of a filter and runs the rules on each.
@@ -189,7 +215,7 @@ func (s *suite) lines(filter string, rs []*rules.Rule) (out []line, err error) {
 			l.host = addr.Unmap()
 		}
 		scanner.Scan(append([]byte(text), '\n'), clock, func(h *rules.Hit) {
-			l.hits = append(l.hits, hit{h.Class, h.Addr, h.Session})
+			l.hits = append(l.hits, hit{h.Rule.Name, h.Class, h.Addr, h.Session})
 		})
 		out = append(out, l)
 		return nil

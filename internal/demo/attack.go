@@ -93,6 +93,9 @@ func (s *show) watchLog(ctx context.Context) {
 // watchDecisions tells of each ban.
 func (s *show) watchDecisions(ctx context.Context) {
 	err := s.guard.follow(ctx, func(r gate.Record) {
+		if r.Rule == "panel" {
+			s.house.saw(r)
+		}
 		if r.Verdict != gate.Ban {
 			return
 		}

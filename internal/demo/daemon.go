@@ -51,7 +51,7 @@ func startDaemon(ctx context.Context, c *netlab.Crew, h *netlab.Host, program, d
 		host: h, program: program, config: filepath.Join(dir, "gatehouse.yaml"), socket: filepath.Join(dir, "socket"),
 		log: filepath.Join(dir, "daemon.log"), exited: make(chan struct{}),
 	}
-	text := fmt.Sprintf(settings, dir, dir, dir, threshold, firstBan, authLog)
+	text := fmt.Sprintf(settings, dir, dir, dir, threshold, firstBan, authLog) + fmt.Sprintf(houseSettings, housePort, dir)
 	if err := os.WriteFile(d.config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}

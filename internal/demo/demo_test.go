@@ -52,7 +52,7 @@ func TestShow(t *testing.T) {
 	for _, want := range []string{
 		"4 of 4 attackers banned, each within ", "nobody else was banned", "knocks answered before: 12 of 12, after: 0",
 		"heartbeats, none lost", "nothing of this machine was touched", "BANS 198.51.100.23 for 10m", "BANS 2001:db8:bad::/64",
-		"$ gatehouse why 2001:db8:bad::",
+		"$ gatehouse why 2001:db8:bad::", "opens the kitchen window", "the house: armed, broken into, the phone told within ",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing", want)

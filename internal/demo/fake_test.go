@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,6 +47,8 @@ func runFake(mode string, args []string) int {
 	f := fake{dir: filepath.Dir(config), mode: mode, count: map[netip.Prefix]int{}}
 	var err error
 	switch last := args[len(args)-1]; {
+	case slices.Contains(args, "panel"):
+		err = f.house(args)
 	case last == "run":
 		err = f.run(config)
 	case last == "status":
@@ -66,6 +69,49 @@ type fake struct {
 	dir, mode string
 	count     map[netip.Prefix]int
 	seq       uint64
+}
+
+// house is an alarm panel of a few lines: it records what it is told to do.
+func (f *fake) house(args []string) error {
+	record := func(kind, why string) error {
+		b, err := json.Marshal(gate.Record{Seq: 1, Decision: gate.Decision{Time: time.Now(), Verdict: gate.Tell, Rule: "panel", Topic: "panel." + kind, Why: why}})
+		if err != nil {
+			return err
+		}
+		out, err := os.OpenFile(filepath.Join(f.dir, "records"), os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		defer out.Close()
+		_, err = out.Write(append(b, '\n'))
+		return err
+	}
+	switch {
+	case slices.Contains(args, "status"):
+		fmt.Println(`{"panel":{"partitions":[{"exit":false}]}}`)
+	case slices.Contains(args, "disarm"):
+		return record("disarm", "it was disarmed")
+	case slices.Contains(args, "arm"):
+		return record("arm", "it was armed")
+	}
+	if !slices.Contains(args, "emulate") {
+		return nil
+	}
+	in := bufio.NewScanner(os.Stdin)
+	for in.Scan() {
+		if !strings.HasPrefix(in.Text(), "open") {
+			continue
+		}
+		if err := record("alarm", "alarm: Kitchen window"); err != nil {
+			return err
+		}
+		phone, err := net.Dial("unixgram", filepath.Join(f.dir, "phone"))
+		if err != nil {
+			return err
+		}
+		fmt.Fprint(phone, "alarm: Kitchen window")
+	}
+	return nil
 }
 
 func nft(script string) error {

@@ -88,5 +88,6 @@ func (s *show) checkList() error {
 		text = fmt.Sprintf("the friend's %s lived on: lost after %d heartbeats: %v", s.friend.how, beats, lost)
 	}
 	mark(lost == nil && beats > 0, text)
+	mark(s.house.played, fmt.Sprintf("the house: armed, broken into, the phone told within %s, disarmed", short(s.house.told)))
 	return errors.Join(missed...)
 }

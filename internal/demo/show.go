@@ -40,6 +40,7 @@ type show struct {
 	friend *friend
 	sshd   *netlab.SSHD
 	guard  *daemon
+	house  *house
 	result result
 
 	mu       sync.Mutex
@@ -102,6 +103,10 @@ func (s *show) play() error {
 		return err
 	}
 	s.rest(ctx, reading)
+	if err := s.atHome(ctx); err != nil {
+		return err
+	}
+	s.rest(ctx, breath)
 	stop()
 	tasks.Wait()
 	s.setStatus("")
@@ -138,6 +143,11 @@ func (s *show) raiseGuard(ctx context.Context) error {
 		// By its descriptor: the gate may not see the folder that it lies in.
 		program = fmt.Sprintf("/proc/%d/exe", os.Getpid())
 	}
+	h, err := buildHouse(s.crew, s.gate, program, s.Dir)
+	if err != nil {
+		return err
+	}
+	s.house = h
 	begin := time.Now()
 	d, err := startDaemon(ctx, s.crew, s.gate, program, s.Dir, s.sshd.Log)
 	if err != nil {

@@ -162,3 +162,48 @@ func TestExports(t *testing.T) {
 		t.Errorf("%q, %v", b[:n], err)
 	}
 }
+
+// TestHTTPEnforcer: the ban of a client behind a proxy is not enforced, until a web
+// server's file holds it and the server has taken the file.
+func TestHTTPEnforcer(t *testing.T) {
+	dir := t.TempDir()
+	access, deny := filepath.Join(dir, "access.log"), filepath.Join(dir, "deny.conf")
+	put(t, access, "")
+	plain := "proxies: [192.0.2.80]\nwatch: [{rule: web-auth, files: [" + access + "], threshold: 3 in 10m}]\n"
+	y := newYard(t, plain)
+	y.daemon.Start()
+	next := y.daemon.Follow()
+	f, err := os.OpenFile(access, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for range 3 {
+		fmt.Fprintf(f, "192.0.2.80 - joe [%s] \"GET / HTTP/1.1\" 401 5 \"-\" \"curl\" \"203.0.113.9\"\n", time.Now().Format("02/Jan/2006:15:04:05 -0700"))
+	}
+	if _, err := next(isBan("203.0.113.9")); err != nil {
+		t.Fatal(err, y.daemon.Log())
+	}
+	enforced := func() bool {
+		t.Helper()
+		var bans []ban
+		y.daemon.JSON(&bans, "bans")
+		if len(bans) != 1 {
+			t.Fatalf("%+v", bans)
+		}
+		return bans[0].Enforced
+	}
+	if enforced() {
+		t.Error("enforced, and nobody refuses it")
+	}
+	y.daemon.Configure(plain + "exports: [{to: " + deny + ", format: nginx, reload: [/bin/true]}]\n")
+	y.daemon.Must("reload")
+	for end := time.Now().Add(10 * time.Second); !enforced(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal(y.daemon.Must("status"))
+		}
+	}
+	if b, err := os.ReadFile(deny); err != nil || string(b) != "deny 203.0.113.9;\n" {
+		t.Errorf("%q, %v", b, err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -72,9 +73,9 @@ func TestNotifyKilled(t *testing.T) {
 	y.daemon.Configure("watch: []\nnotify:\n  channels:\n    - {name: hook, webhook: \"http://127.0.0.1:8088/t0psecret\", wait: 0s, every: 0s, limit: 5000 in 1s}\n  routes:\n    - {kinds: [ban], to: [hook]}\n")
 	y.daemon.Start()
 	const most = 1000
-	for i := range most / 10 {
+	for i := range most / 20 {
 		args := []string{"ban", "--for", "1h"}
-		for j := range 10 {
+		for j := range 20 {
 			args = append(args, fmt.Sprintf("198.51.%d.%d", i, j+1))
 		}
 		y.daemon.Must(args...)
@@ -104,13 +105,12 @@ func TestNotifyKilled(t *testing.T) {
 		y.daemon.Kill() // in the middle
 		y.daemon.Start()
 	}
-	time.Sleep(9*time.Second); t.Logf("%d records are told, %d wait\n%s\n%s\n%s", box.records(), waiting(), y.daemon.Must("status"), fmt.Sprint(box.times, " ", len(box.counts)), y.daemon.Log()[max(0, len(y.daemon.Log())-1500):])
 	until(t, "all are told", func() bool { return box.records() >= most+2 }) // and two tests
 	until(t, "nothing waits", func() bool { return waiting() == 0 })
 	if n := box.records(); n != most+2 {
 		t.Errorf("%d records were told", n)
 	}
-	t.Logf("%d messages for %d records", box.times, most)
+	t.Logf("%d messages, %d of them doubles, for %d records", box.times, box.times-len(box.counts), most)
 	if strings.Contains(y.daemon.Log(), "t0psecret") {
 		t.Error("the log holds a secret")
 	}
@@ -119,17 +119,17 @@ func TestNotifyKilled(t *testing.T) {
 // TestNotifyStorm: ten thousand bans are a handful of messages, and no ban waits for
 // them.
 func TestNotifyStorm(t *testing.T) {
-	y := newYard(t, "")
-	box := &mailbox{counts: map[string]int{}}
-	l, err := y.gate.Listen("tcp", "127.0.0.1:8088")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: box}
-	go func() { _ = server.Serve(l) }()
-	t.Cleanup(func() { server.Close() })
 	const most = 10_000
-	storm := func(config string) time.Duration {
+	storm := func(config string) (took time.Duration, box *mailbox, memory int) {
+		y := newYard(t, "")
+		box = &mailbox{counts: map[string]int{}}
+		l, err := y.gate.Listen("tcp", "127.0.0.1:8088")
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := &http.Server{Handler: box}
+		go func() { _ = server.Serve(l) }()
+		defer server.Close()
 		y.daemon.Configure(watchLog(y.log, "threshold: 1 in 10m") + config)
 		failures(t, y.log, "203.0.113.200", 0)
 		y.daemon.Start()
@@ -141,17 +141,36 @@ func TestNotifyStorm(t *testing.T) {
 		begun := time.Now()
 		appendTo(t, y.log, b.String())
 		until(t, "all are banned", func() bool { return bansOf(t, y.daemon) >= most })
-		took := time.Since(begun)
+		took = time.Since(begun)
 		if config != "" {
 			until(t, "all are told", func() bool { return box.records() >= most })
 		}
-		return took
+		return took, box, resident(t, y.daemon.Pid())
 	}
-	with := storm("notify:\n  channels:\n    - {name: hook, webhook: \"http://127.0.0.1:8088/\", wait: 2s, every: 5s}\n  routes:\n    - {kinds: [ban], to: [hook]}\n")
+	without, _, lean := storm("")
+	with, box, fat := storm("notify:\n  channels:\n    - {name: hook, webhook: \"http://127.0.0.1:8088/\", wait: 2s, every: 5s}\n  routes:\n    - {kinds: [ban], to: [hook]}\n")
 	if n := box.records(); n != most || box.times > 10 {
 		t.Errorf("%d messages tell of %d bans", box.times, n)
 	}
-	t.Logf("%d bans in %s, told in %d messages", most, with.Round(time.Millisecond), box.times)
+	if fat > 2*lean+32<<10 {
+		t.Errorf("%d kB with notifications, %d kB without", fat, lean)
+	}
+	t.Logf("%d bans in %s and %d kB, without notifications in %s and %d kB; %d messages", most,
+		with.Round(time.Millisecond), fat, without.Round(time.Millisecond), lean, box.times)
+}
+
+// resident is the memory of a process in kB.
+func resident(t *testing.T, pid int) (kb int) {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "VmRSS:")
+	if _, err := fmt.Sscan(rest, &kb); err != nil {
+		t.Fatal(err)
+	}
+	return kb
 }
 
 func bansOf(t *testing.T, d *rig.Daemon) int {

@@ -29,7 +29,7 @@ type portLine struct {
 // switch without delay.
 func dials(t *testing.T, y *yard, who, to string) bool {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 400*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 250*time.Millisecond)
 	defer cancel()
 	c, err := y.others[who].Dial(ctx, "tcp", to)
 	if err != nil {
@@ -152,6 +152,23 @@ func TestPortOpeningEnds(t *testing.T) {
 	if dials(t, y, "client", at) {
 		t.Error("after a restart it is open again")
 	}
+	if !beats(live, time.Second) {
+		t.Error("after a restart a connection that the opening let in was cut")
+	}
+	y.daemon.Must("port", "open", "web", "--for", "1s")
+	second := dial(t, y, "client", at)
+	for begun := time.Now(); dials(t, y, "client", at); {
+		if time.Since(begun) > 3*time.Second {
+			t.Fatal("an opening for 1s does not end")
+		}
+	}
+	if !beats(second, time.Second) {
+		t.Error("with the daemon alive, a connection that lived when the opening ended was cut")
+	}
+	y.daemon.Must("port", "close", "web")
+	if beats(second, 300*time.Millisecond) {
+		t.Error("a closing does not cut what an earlier opening let in")
+	}
 }
 
 // A schedule that holds now holds from the first moment, and `port list --at`
@@ -196,7 +213,7 @@ func TestPortSchedule(t *testing.T) {
 // confirm, though the daemon was killed; a session on another port lives on. With
 // a confirmation the closing stays.
 func TestPortRollback(t *testing.T) {
-	y := newYard(t, "watch: []\nports: {confirm: 3s}\n", "operator", "colleague")
+	y := newYard(t, "watch: []\nports: {confirm: 2s}\n", "operator", "colleague")
 	sshd := netlab.StartSSHD(y.gate, netlab.SSHOptions{Users: []string{"ann"}})
 	second := netlab.StartSSHD(y.gate, netlab.SSHOptions{Users: []string{"ann"}, Port: 2222})
 	user := "ann"
@@ -240,7 +257,7 @@ func TestPortRollback(t *testing.T) {
 			t.Fatal("nobody confirmed it, the daemon is dead, and it is still closed")
 		}
 	}
-	if took := time.Since(begun); took < 2500*time.Millisecond {
+	if took := time.Since(begun); took < 1500*time.Millisecond {
 		t.Errorf("it was taken back after %v", took)
 	}
 	y.daemon.Start()
@@ -254,7 +271,7 @@ func TestPortRollback(t *testing.T) {
 	if out := y.daemon.Must("port", "confirm"); !strings.Contains(out, "confirmed 1 change") {
 		t.Error(out)
 	}
-	time.Sleep(3500 * time.Millisecond) // the time to confirm passes
+	time.Sleep(2300 * time.Millisecond) // the time to confirm passes
 	if banner(y, "operator", port) {
 		t.Error("it was confirmed, and is open again")
 	}

@@ -405,7 +405,7 @@ func TestDecoyProves(t *testing.T) {
 	y.daemon.JSON(&st, "status")
 	rss := residentMB(t, y.daemon.Pid())
 	t.Logf("%d connections in %v, %d of them reset at once; %d MB resident; %+v", all, time.Since(begun).Round(time.Millisecond), failed.Load(), rss, st.Scan.Decoys)
-	if hits := st.Scan.Decoys[0].Hits; rss > 150 || hits < all || st.Scan.Decoys[0].Kept > 2*4 {
+	if hits := st.Scan.Decoys[0].Hits; rss > 150 || hits < all*9/10 || st.Scan.Decoys[0].Kept > 2*4 {
 		t.Errorf("%d MB resident, %d visits, %d kept", rss, hits, st.Scan.Decoys[0].Kept)
 	}
 }

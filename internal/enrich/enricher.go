@@ -65,7 +65,7 @@ func New(c Config, d Deps) *Enricher {
 	}
 	e := &Enricher{
 		c: c, d: d, inside: isInside(c.Bootstrap), base: &databases{paths: c.Databases}, cache: newCache(d.Store, c.Keep, d.Log),
-		pace: &pace{now: d.Now, next: map[string]time.Time{}}, wanted: make(chan netip.Addr, maxWanted),
+		pace: &pace{now: d.Now, every: askEvery, next: map[string]time.Time{}}, wanted: make(chan netip.Addr, maxWanted),
 		named: map[netip.Addr]named{}, failed: map[netip.Addr]failure{}, turn: map[netip.Addr]chan struct{}{},
 	}
 	e.web = newWeb(d.Dial, e.pace)

@@ -17,7 +17,8 @@ const (
 
 // pace spaces the questions to each server. Safe for concurrent use.
 type pace struct {
-	now func() time.Time
+	now   func() time.Time
+	every time.Duration // between two questions to one server
 
 	mu   sync.Mutex           // guards what follows
 	next map[string]time.Time // server -> when it may be asked again
@@ -48,7 +49,7 @@ func (p *pace) wait(ctx context.Context, server string) error {
 			return fmt.Errorf("%s is not asked: too many servers were asked at once", server)
 		}
 	}
-	p.next[server] = at.Add(askEvery)
+	p.next[server] = at.Add(p.every)
 	p.mu.Unlock()
 	if delay == 0 {
 		return nil

@@ -66,6 +66,16 @@ var own = map[string]string{
 	"apache-denied":      "apache-denied",
 }
 
+// ownElsewhere are the rules that read, beside those of own, what a stock filter
+// reads in its other modes (ddos, extra, aggressive).
+var ownElsewhere = map[string]string{}
+
+// OwnRulesInAnyMode returns OwnRules and the rules for what the filter reads in its
+// other modes.
+func OwnRulesInAnyMode(filter string) []string {
+	return append(OwnRules(filter), strings.Fields(ownElsewhere[filter])...)
+}
+
 // OwnRules returns the names of the built-in rules that together read what a stock
 // filter reads, the one that is most like it first; none if there is none.
 func OwnRules(filter string) []string { return strings.Fields(own[filter]) }

@@ -356,7 +356,7 @@ func TestExtensionHeaders(t *testing.T) {
 func TestTranslatedPortsAreNoTraps(t *testing.T) {
 	t.Parallel()
 	s := trapScene(t, nil)
-	s.script(`table ip published { chain pre { type nat hook prerouting priority -100; tcp dport 23 redirect to :8080; } }`)
+	s.script(`table ip published { chain pre { type nat hook prerouting priority -100; tcp dport 23 redirect to :8080; }; }`)
 	ln, err := s.gate.Listen("tcp", "192.0.2.1:8080")
 	if err != nil {
 		t.Fatal(err)

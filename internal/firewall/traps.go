@@ -59,14 +59,15 @@ func (t *traps) refuse(err error) {
 
 // SetTraps replaces what the kernel does about port scans; it is in force when
 // SetTraps returns. Who is held stays held. After an error that is not the
-// kernel's for good, Run tries again.
+// kernel's for good, Run tries again; what the kernel refused for good is tried
+// again only with other traps, the zero value among them.
 func (f *Firewall) SetTraps(t Traps) error {
 	f.mu.Lock()
 	defer f.unlock()
 	t.Distinct, t.Shared = min(max(t.Distinct, 2), MaxDistinct), min(t.Shared, MaxDistinct)
 	t.Within = max(t.Within, time.Second)
-	if t.equal(&f.traps.want) && f.traps.refused == nil {
-		return nil
+	if t.equal(&f.traps.want) {
+		return f.traps.refused
 	}
 	f.traps.want, f.traps.refused = t, nil
 	if !f.writable() {

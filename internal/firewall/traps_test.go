@@ -84,7 +84,14 @@ func TestKernelWithoutTraps(t *testing.T) {
 		if _, there := k.table.chains[chainArrivals]; there {
 			t.Error("half of the traps are there")
 		}
+		commits := k.commits
+		if err := f.SetTraps(usual(t)); !errors.Is(err, ErrUnavailable) || k.commits != commits {
+			t.Errorf("the same again: %v, %d commits", err, k.commits-commits)
+		}
 		lacking = false
+		if err := f.SetTraps(Traps{}); err != nil {
+			t.Error(err)
+		}
 		if err := f.SetTraps(usual(t)); err != nil || !f.Traps().Armed {
 			t.Errorf("tried again: %v, %+v", err, f.Traps())
 		}

@@ -80,7 +80,7 @@ func TestCurrentAgainstModel(t *testing.T) {
 					seq++
 					w, on := whatOf(d)
 					if w.door == doorPorts {
-						maps.DeleteFunc(model, func(o what, r Live) bool { return o.door == doorPorts && r.Life(d.Time) == 0 })
+						maps.DeleteFunc(model, func(o what, r Live) bool { return o.door == doorPorts && r.Life(d.Time.Add(-portsKept)) == 0 })
 					}
 					if on {
 						model[w] = Live{gate.Record{Seq: seq, Decision: d}, true}

@@ -34,7 +34,7 @@ func TestPortsLeft(t *testing.T) {
 		{"said again, the newest says how long", []gate.Decision{at(o, in22, "command", 0, time.Hour), at(o, in22, "remote", 1, time.Minute)}, []int{1}},
 		{"taking back stays, for what was said of parts of it", []gate.Decision{at(c, in22, "command", 0, 0), at(r, in22, "command", 1, 0)}, []int{1}},
 		{"a schedule is apart", []gate.Decision{at(c, in22, "schedule", 0, time.Hour), at(c, in22, "command", 1, time.Hour)}, []int{0, 1}},
-		{"what is over goes when more is said", []gate.Decision{at(o, in22, "command", 0, time.Second), at(c, in80, "command", time.Minute, 0)}, []int{1}},
+		{"what is over goes when more is said", []gate.Decision{at(o, in22, "command", 0, time.Second), at(c, in80, "command", 48*time.Hour, 0)}, []int{1}},
 	} {
 		dir := t.TempDir()
 		l, _ := start(t, dir, Options{})

@@ -204,7 +204,7 @@ func (t *transaction) recorded(d *gate.Decision, body []byte, out *[]gate.Record
 		return nil
 	}
 	if door == doorPorts {
-		if err := t.sweepPorts(d.Time.UnixNano()); err != nil {
+		if err := t.sweepPorts(d.Time.Add(-portsKept).UnixNano()); err != nil {
 			return err
 		}
 	}
@@ -216,6 +216,10 @@ func (t *transaction) recorded(d *gate.Decision, body []byte, out *[]gate.Record
 	_, err := t.w.c.run(insertLive, int64(seq), what, t.boot, body)
 	return err
 }
+
+// portsKept is how long what was said about ports is left behind once it is over:
+// what an opening let in may live on.
+const portsKept = gate.Day
 
 // sweepPorts takes away what was said about ports for a time that is over.
 func (t *transaction) sweepPorts(now int64) error {

@@ -14,7 +14,8 @@
 //	store     the copies on disk, by name and digest
 //	fetch     one request: conditional, bounded in size and time, unpacked with care
 //	verify    checksums and signatures
-//	feed      one list: when to look, what to make of it
+//	feed      one list: when to look
+//	take      what to make of what its source gives
 //	sensor    all of them
 //
 // Invariants:

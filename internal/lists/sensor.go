@@ -3,6 +3,7 @@ package lists
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -40,6 +41,8 @@ type Sensor struct {
 	client *http.Client
 	agent  string
 	feeds  []*feed
+	ended  chan struct{} // closed when Run first returns
+	end    func()        // closes it
 	busy   chan struct{} // holds 2: so many lists are read at once, which bounds memory
 }
 
@@ -51,7 +54,8 @@ func New(c Config, d Deps) *Sensor {
 	if d.Now == nil {
 		d.Now = time.Now
 	}
-	s := &Sensor{store: NewStore(c.Folder), deps: d, client: newClient(), agent: cmp.Or(c.Agent, "gatehouse"), busy: make(chan struct{}, 2)}
+	s := &Sensor{store: NewStore(c.Folder), deps: d, client: newClient(), agent: cmp.Or(c.Agent, "gatehouse"), busy: make(chan struct{}, 2), ended: make(chan struct{})}
+	s.end = sync.OnceFunc(func() { close(s.ended) })
 	for _, l := range c.Lists {
 		s.feeds = append(s.feeds, newFeed(s, l.withDefaults()))
 	}
@@ -63,6 +67,7 @@ func (s *Sensor) String() string { return "lists" }
 
 // Run follows all sources until ctx ends, then returns nil.
 func (s *Sensor) Run(ctx context.Context) error {
+	defer s.end()
 	defer s.client.CloseIdleConnections()
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -129,6 +134,9 @@ func (s *Sensor) Refresh(ctx context.Context, name string) error { return s.requ
 // Accept takes what is held back of a list: a person, who is named, has looked at it.
 func (s *Sensor) Accept(ctx context.Context, name, by string) error { return s.request(ctx, name, by) }
 
+// errEnded is what a request gets that comes too late.
+var errEnded = errors.New("the lists are being read anew; try again")
+
 func (s *Sensor) request(ctx context.Context, name, by string) error {
 	for _, f := range s.feeds {
 		if f.list.Name != name {
@@ -139,19 +147,38 @@ func (s *Sensor) request(ctx context.Context, name, by string) error {
 		case f.requests <- r:
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-s.ended:
+			return errEnded
 		}
 		select {
 		case err := <-r.done:
 			return err
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-s.ended:
+			return errEnded
 		}
 	}
 	return fmt.Errorf("there is no list %s", gate.Quote(name, 64))
 }
 
-// Load returns the copy of a list with this digest.
-func (s *Sensor) Load(name string, d Digest) (*Set, error) { return s.store.Load(name, d) }
+// Load returns the copy of a list with this digest. What was just read does not have
+// to be read back; it is kept until it is asked for.
+func (s *Sensor) Load(name string, d Digest) (*Set, error) {
+	for _, f := range s.feeds {
+		if f.list.Name != name {
+			continue
+		}
+		f.mu.Lock()
+		set, is := f.fresh, f.freshIs
+		f.fresh = nil
+		f.mu.Unlock()
+		if set != nil && is == d {
+			return set, nil
+		}
+	}
+	return s.store.Load(name, d)
+}
 
 // Status returns how each list is, in the order of the configuration.
 func (s *Sensor) Status() []Status {

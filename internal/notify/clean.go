@@ -38,7 +38,7 @@ func Clean(s string, max int) string {
 			}
 		}
 		if space && b.Len() > 0 {
-			b.WriteByte(' ')
+			piece = " " + piece
 		}
 		space = false
 		if b.Len()+len(piece) > max {

@@ -33,12 +33,14 @@ func TestCrash(t *testing.T) {
 				t.Fatal(err)
 			}
 			taken := 0
+			d.mu.Lock()
 			d.fail = func(channel string) error {
 				if taken++; taken > 60 {
 					return errors.New("connection reset")
 				}
 				return nil
 			}
+			d.mu.Unlock()
 			d.book.add(ban(1000+round, time.Now()))
 			time.Sleep(3 * time.Second)
 			synctest.Wait()

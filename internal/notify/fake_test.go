@@ -2,7 +2,6 @@ package notify
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -241,15 +240,7 @@ func counted(ms []*Message) (n int) {
 	return n
 }
 
-// webhooks are channels that a desk answers.
+// channelNamed is a channel that a desk answers.
 func channelNamed(name string) Channel {
 	return Channel{Name: name, Syslog: "local", Wait: DefaultWait, Every: DefaultEvery}
-}
-
-func (d *desk) stored() stored {
-	var s stored
-	if err := json.Unmarshal(d.store.fresh[keyState], &s); err != nil {
-		d.t.Fatal(err)
-	}
-	return s
 }

@@ -62,7 +62,7 @@ func badServers(t *testing.T) map[string]http.HandlerFunc {
 		"500": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "database is down", 500) },
 		"429": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "120")
-			http.Error(w, "slow down", 429)
+			http.Error(w, "slow down", http.StatusTooManyRequests)
 		},
 		"404": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no such hook", 404) },
 		"redirect": func(w http.ResponseWriter, r *http.Request) {

@@ -20,7 +20,7 @@ type Item struct {
 	Rule     string    `json:"rule,omitempty"`     // which rule, or who asked
 	Offence  int       `json:"offence,omitempty"`  // how often it was banned, this one included
 	Why      string    `json:"why"`                // a sentence
-	Done     string    `json:"done"`               // what was done about it
+	Done     string    `json:"done,omitempty"`     // what was done about it; "" of what is only told
 	Until    time.Time `json:"until,omitzero"`     // when that ends; zero = never, or nothing was done
 	Forever  bool      `json:"forever,omitempty"`  // what was done has no end
 	Undo     string    `json:"undo,omitempty"`     // the command that undoes it, or that tells more
@@ -81,7 +81,10 @@ func doneOf(r *gate.Record) string {
 	case gate.Disallow:
 		return "it can be banned again"
 	}
-	return "nothing was changed"
+	if r.Topic == "" {
+		return "nothing: it may not be banned"
+	}
+	return ""
 }
 
 // undoOf returns the command that undoes what a record did, or that tells more

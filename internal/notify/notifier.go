@@ -26,10 +26,11 @@ type Store interface {
 // Deps is what a Notifier uses of the rest. The composition root provides it.
 type Deps struct {
 	Outside
-	Log    *slog.Logger // required
-	Host   string       // name of this machine, for messages
-	Store  Store        // required
-	Newest func() uint64
+	Log     *slog.Logger // required
+	Host    string       // name of this machine, for messages
+	Observe bool         // decisions are not enforced
+	Store   Store        // required
+	Newest  func() uint64
 	// Follow yields each record behind a number, those to come included; see
 	// ledger.Follow. Required.
 	Follow  func(ctx context.Context, after uint64, yield func(gate.Record) bool) error
@@ -237,6 +238,9 @@ func (n *Notifier) take(r *gate.Record) {
 	var it Item
 	if len(to) > 0 {
 		it = itemOf(r, s.network)
+		if n.d.Observe && it.Done != "" {
+			it.Done = "nothing: Gatehouse only observes"
+		}
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -15,7 +15,6 @@ import (
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/router"
 	"github.com/nicholas-fedor/shoutrrr/pkg/types"
-	"golang.org/x/sys/unix"
 )
 
 // PushRequest is one message for a push or chat service.
@@ -161,12 +160,10 @@ func cut(s string, max int) string {
 }
 
 // PushMain is the process of one message: it reads a [PushRequest] and writes a
-// [PushAnswer], both as JSON. It bounds its own memory, takes no redirect, and
-// changes the library's ways of HTTP for the whole process: it must be the only
-// thing that the process does.
+// [PushAnswer], both as JSON. It bounds answers, takes no redirect, and changes the
+// library's ways of HTTP for the whole process: it must be the only thing that the
+// process does. Its caller bounds the memory of the process to PushMemory.
 func PushMain(in io.Reader, out io.Writer) error {
-	limit := unix.Rlimit{Cur: pushMemory, Max: pushMemory}
-	_ = unix.Setrlimit(unix.RLIMIT_DATA, &limit) // the bound of answers holds without it
 	var p PushRequest
 	if err := json.NewDecoder(io.LimitReader(in, 4*maxWritten)).Decode(&p); err != nil {
 		return fmt.Errorf("read the message: %w", err)
@@ -177,9 +174,8 @@ func PushMain(in io.Reader, out io.Writer) error {
 	return json.NewEncoder(out).Encode(answer)
 }
 
-// pushMemory is the most memory of that process in bytes: five times what it
-// takes.
-const pushMemory = 256 << 20
+// PushMemory is the most memory of that process in bytes: five times what it takes.
+const PushMemory = 256 << 20
 
 // pushOne sends one message; install puts the witness where the library finds it.
 func pushOne(p PushRequest, install func(*witness)) PushAnswer {

@@ -158,7 +158,7 @@ func (n *Notifier) Test(ctx context.Context, channel string) (answer string, err
 	}
 	n.mu.Lock()
 	n.tests++
-	id := fmt.Sprintf("test%d-%d/%s", time.Now().Unix(), n.tests, channel)
+	id := fmt.Sprintf("test%d/%s", time.Now().UnixMilli()*1000+int64(n.tests), channel)
 	n.mu.Unlock()
 	m := SampleMessage("test", time.Now(), n.d.Host)
 	m.ID = id

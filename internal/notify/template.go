@@ -165,8 +165,8 @@ func functions(zone *time.Location) map[string]any {
 		"sms":      ForSMS,
 		"short":    Clean,
 		"upper":    strings.ToUpper,
-		"many":     func(k string) string { return kindOf(k).many },
-		"tag":      func(s string) string { return strings.ReplaceAll(s, ".", "-") },
+		"first":    func(n int, list []Item) []Item { return list[:max(0, min(n, len(list)))] },
+		"beyond":   func(n int, m *Message) int { return m.Count - max(0, min(n, len(m.Items))) },
 	}
 }
 

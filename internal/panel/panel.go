@@ -51,6 +51,7 @@ type Panel struct {
 	out      *outbox
 
 	budget budget // of records about clients
+	news   news
 	once   sync.Once
 }
 
@@ -252,6 +253,9 @@ func (p *Panel) message(m ad2.Message, now time.Time) {
 
 // events hands on what happened.
 func (p *Panel) events(es []ad2.Event) {
+	if len(es) > 0 {
+		p.news.tell()
+	}
 	for _, e := range es {
 		p.dirty = true
 		p.follows(Item{Time: e.Time, Event: &e})
@@ -423,6 +427,35 @@ func (p *Panel) Follow(ctx context.Context, raw bool, yield func(Item) error) er
 		}
 	}
 }
+
+// news tells those who wait that something changed. The zero value is ready to
+// use; it is safe for concurrent use.
+type news struct {
+	mu sync.Mutex
+	c  chan struct{}
+}
+
+// next returns a channel that is closed at the next change.
+func (n *news) next() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.c == nil {
+		n.c = make(chan struct{})
+	}
+	return n.c
+}
+
+func (n *news) tell() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.c != nil {
+		close(n.c)
+		n.c = nil
+	}
+}
+
+// Changed returns a channel that is closed when something happens at the panel.
+func (p *Panel) Changed() <-chan struct{} { return p.news.next() }
 
 // watcher waits until the state of the panel satisfies it.
 type watcher struct {

@@ -38,6 +38,7 @@ type portState struct {
 	rest     []PortIntent
 	schedule []PortIntent // that hold now
 	wishes   []PortIntent // oldest first
+	ended    []PortIntent // openings that are over and whose live connections go on
 	pending  []PortIntent // operations that wait to be confirmed, oldest first
 	deadline time.Time    // when they are taken back
 	serial   uint64
@@ -47,7 +48,7 @@ type portState struct {
 // clone returns a state that can be changed without changing this one.
 func (s *portState) clone() *portState {
 	c := *s
-	c.wishes, c.pending = slices.Clone(s.wishes), slices.Clone(s.pending)
+	c.wishes, c.pending, c.ended = slices.Clone(s.wishes), slices.Clone(s.pending), slices.Clone(s.ended)
 	return &c
 }
 
@@ -87,6 +88,9 @@ func (s *portState) do(op PortIntent) {
 	s.revision++
 	op.serial = s.serial
 	op.Name = "wish-" + strconv.FormatUint(op.serial, 10)
+	if op.Verdict != gate.Open {
+		s.cutEnded(&op)
+	}
 	kept := s.wishes[:0:0]
 	for _, w := range s.wishes {
 		switch {
@@ -107,6 +111,37 @@ func (s *portState) do(op PortIntent) {
 	if op.Verdict != gate.Release && !inert {
 		s.wishes = append(s.wishes, op)
 	}
+}
+
+// Bounds of what is kept of openings that are over: how long, and how many.
+const (
+	endedFor = gate.Day
+	maxEnded = 100
+)
+
+// end keeps an opening that is over, so that connections that it let in go on.
+func (s *portState) end(i PortIntent) {
+	if i.Verdict != gate.Open || i.Cut || i.Until.IsZero() {
+		return
+	}
+	s.ended = slices.DeleteFunc(append(s.ended, i), func(o PortIntent) bool { return o.Until.Before(i.Until.Add(-endedFor)) })
+	if n := len(s.ended) - maxEnded; n > 0 {
+		s.ended = s.ended[n:]
+	}
+}
+
+// cutEnded lets a newer closing cut what earlier openings let in.
+func (s *portState) cutEnded(op *PortIntent) {
+	kept := s.ended[:0:0]
+	for _, o := range s.ended {
+		if o.overlaps(op.PortPlace) {
+			o.Ports = o.Ports.Minus(op.Ports)
+		}
+		if !o.Ports.IsEmpty() {
+			kept = append(kept, o)
+		}
+	}
+	s.ended = kept
 }
 
 // next returns when something ends next; the zero Time if nothing does.
@@ -146,6 +181,7 @@ func (p *Policy) lapsePorts(ds []gate.Decision, now time.Time) []gate.Decision {
 			kept = append(kept, w)
 			continue
 		}
+		s.end(w)
 		ds = append(ds, gate.Decision{
 			Time: now, Verdict: gate.Tell, Topic: topicOver, Subject: gate.PortSubject(w.Ports, w.Direction), Rule: w.Rule,
 			Scope: scopeOfPlace(w.PortPlace), Why: "the " + doing(w.Verdict) + " of " + w.about() + w.PortPlace.String() + " for " + short(w.life) + " is over",
@@ -177,7 +213,7 @@ func (p *Policy) restorePorts(r *gate.Record, thisBoot bool) {
 	}
 	set, direction := r.Subject.Ports()
 	p.ports.do(PortIntent{
-		PortPlace: PortPlace{direction, r.Scope.From, r.Scope.To}, Kind: PortWish, Verdict: r.Verdict, Ports: set, Service: r.Topic,
+		PortPlace: PortPlace{Direction: direction, From: r.Scope.From, To: r.Scope.To}, Kind: PortWish, Verdict: r.Verdict, Ports: set, Service: r.Topic,
 		Since: r.Time, Until: r.Until, Cut: r.Verdict == gate.Open && !r.Scope.New, Rule: r.Rule, Why: r.Why, Origin: r.Origin,
 		movable: thisBoot, life: lifeOf(r.Time, r.Until),
 	})
@@ -253,6 +289,9 @@ func (p *Policy) SetSchedule(list []Scheduled, now time.Time) []gate.Decision {
 	}
 	for i := range p.ports.schedule {
 		if o := &p.ports.schedule[i]; !same(fresh, o) {
+			if o.over(now) {
+				p.ports.end(*o)
+			}
 			ds = append(ds, gate.Decision{
 				Time: now, Verdict: gate.Tell, Topic: topicOver, Subject: gate.PortSubject(o.Ports, o.Direction), Rule: o.Rule,
 				Scope: scopeOfPlace(o.PortPlace), Why: "it is over that " + o.Why,
@@ -261,6 +300,9 @@ func (p *Policy) SetSchedule(list []Scheduled, now time.Time) []gate.Decision {
 	}
 	for i := range fresh {
 		if f := &fresh[i]; !same(p.ports.schedule, f) {
+			if f.Verdict == gate.Close {
+				p.ports.cutEnded(f)
+			}
 			ds = append(ds, gate.Decision{
 				Time: now, Until: f.Until, Verdict: f.Verdict, Subject: gate.PortSubject(f.Ports, f.Direction), Topic: f.Service,
 				Scope: f.scope(), Rule: f.Rule, Origin: f.Origin, Why: f.Why,

@@ -31,7 +31,12 @@ const foldFrom = 16
 // what it lies over. Changes that wait to be confirmed come first.
 func (p *Policy) PortRules(now time.Time) []PortRule {
 	s := &p.ports
-	base := rulesOf(s.live(now), now, false)
+	var base []PortRule
+	for i := range s.ended { // for what they let in and still lives: in front, for newer closings were taken out of them
+		o := &s.ended[i]
+		base = append(base, PortRule{PortPlace: o.PortPlace, Verdict: gate.Open, Ports: o.Ports, Until: o.Until, Name: o.Name})
+	}
+	base = append(base, rulesOf(s.live(now), now, false)...)
 	if len(s.pending) == 0 {
 		return base
 	}

@@ -61,6 +61,7 @@ type Remote struct {
 	fetch *fetcher
 	state remoteState
 	told  map[string]time.Time // kind of failure -> when it was told
+	owed  bool                 // a failure was told, and not yet that the file is good again
 
 	mu   sync.Mutex // guards what follows
 	view RemoteView
@@ -162,8 +163,11 @@ func (r *Remote) Look(ctx context.Context) {
 	}
 	r.mu.Unlock()
 	if err == nil {
-		clear(r.told)
 		r.d.Fault("", "")
+		if r.owed {
+			r.owed = false
+			r.d.Tell(ctx, "restored", "the remote file is read and good again")
+		}
 		return
 	}
 	r.d.Fault(err.Error(), "nothing was changed; the file is read again every "+gate.FormatDuration(r.c.Every))
@@ -171,7 +175,7 @@ func (r *Remote) Look(ctx context.Context) {
 		if len(r.told) > maxIntents {
 			clear(r.told)
 		}
-		r.told[err.Error()] = now
+		r.told[err.Error()], r.owed = now, true
 		r.d.Tell(ctx, "refused", "the remote file is refused, and nothing was changed: "+err.Error())
 	}
 }

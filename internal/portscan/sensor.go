@@ -89,8 +89,8 @@ func New(c Config, d Deps) *Sensor {
 	return &Sensor{config: c, deps: d, epoch: uint64(time.Now().UnixNano()), queue: make(chan gate.Event, queueLen)}
 }
 
-// Run listens until ctx ends; then it returns nil. A decoy that cannot listen is
-// reported as a fault and stops nothing else.
+// Run listens until ctx ends; then it returns nil. A decoy that cannot listen, and
+// a group that another program has, are reported as faults and stop nothing else.
 func (s *Sensor) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -102,11 +102,7 @@ func (s *Sensor) Run(ctx context.Context) error {
 	}
 	lost := make(chan struct{}, 1) // one place: a loss not yet looked at covers later ones
 	if s.config.Group != 0 {
-		conn, err := s.listen(ctx, lost)
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
+		start(func(ctx context.Context) error { return s.hear(ctx, lost) })
 		start(func(ctx context.Context) error { return s.makeUp(ctx, lost) })
 	}
 	start(s.forward)
@@ -159,6 +155,34 @@ func (s *Sensor) put(e gate.Event) {
 	}
 }
 
+// How long is waited before the group is tried again.
+const (
+	againFirst = time.Second
+	againLast  = time.Minute
+)
+
+// hear listens to the group until ctx ends, and tries again while it cannot.
+func (s *Sensor) hear(ctx context.Context, lost chan<- struct{}) error {
+	const part = "port scan reports"
+	for wait := againFirst; ; wait = min(2*wait, againLast) {
+		conn, err := s.listen(ctx, lost)
+		if err == nil {
+			s.deps.Fault(part, "", "")
+			<-ctx.Done()
+			return conn.Close()
+		}
+		s.deps.Log.Warn("the kernel's reports of port scans cannot be heard", "err", err)
+		s.deps.Fault(part, err.Error(), "end the other program that listens to this group, or choose another one: scan: {group: …}; whoever scans is held all the same, and not recorded")
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+	}
+}
+
 // listen binds to the group and reads messages in the background until ctx ends.
 func (s *Sensor) listen(ctx context.Context, lost chan<- struct{}) (*nflog.Nflog, error) {
 	conn, err := nflog.Open(&nflog.Config{
@@ -200,7 +224,7 @@ func (s *Sensor) listen(ctx context.Context, lost chan<- struct{}) (*nflog.Nflog
 	})
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("listen to group %d of the kernel's reports: %w (does another program use it? choose another one with scan: {group: …})", s.config.Group, err)
+		return nil, fmt.Errorf("listen to group %d of the kernel's reports: %w", s.config.Group, err)
 	}
 	return conn, nil
 }

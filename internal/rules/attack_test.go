@@ -10,7 +10,10 @@ import (
 func TestBuiltinAttacks(t *testing.T) {
 	all := Builtin()
 	tries := 0
-	for _, r := range all {
+	for i, r := range all {
+		if raced && i%10 > 0 {
+			continue
+		}
 		failures, n := r.Attack(all)
 		tries += n
 		for _, f := range failures {
@@ -18,7 +21,7 @@ func TestBuiltinAttacks(t *testing.T) {
 		}
 	}
 	t.Logf("%d lines", tries)
-	if tries < 100_000 {
+	if tries < 100_000 && !raced {
 		t.Errorf("%d lines only", tries)
 	}
 }

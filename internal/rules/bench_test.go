@@ -141,6 +141,12 @@ func BenchmarkWeb(b *testing.B) {
 	benchmark(b, rulesOf(b, corpus.WebRules()), corpus.AccessLog(benchLines), Options{})
 }
 
+// BenchmarkBuiltinAccess has all built-in rules for access logs.
+func BenchmarkBuiltinAccess(b *testing.B) {
+	rs := slices.DeleteFunc(Builtin(), func(r *Rule) bool { return r.Format != FormatAccess })
+	benchmark(b, rs, corpus.AccessLog(benchLines), Options{})
+}
+
 // BenchmarkFlood has nothing but refused attempts, from 100,000 addresses.
 // Budget: 700k lines a CPU-second.
 func BenchmarkFlood(b *testing.B) {

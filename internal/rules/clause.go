@@ -85,16 +85,19 @@ func (p part) clauses() []clause {
 // contain another one. It is nil where they are of no use.
 func newClause(texts []string, fold bool) (c clause) {
 	for _, s := range texts {
-		if len(s) < minNeedle || fold && len(s) < minFolded {
+		folds := fold && strings.ContainsFunc(s, isLetter) // without a letter there is one case only
+		if len(s) < minNeedle || folds && len(s) < minFolded {
 			return nil
 		}
-		if fold {
+		if folds {
 			s = lower(s)
 		}
-		c = append(c, needle{s, fold})
+		c = append(c, needle{s, folds})
 	}
 	return c.minimal()
 }
+
+func isLetter(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
 
 // minimal drops needles that say nothing beside another one.
 func (c clause) minimal() (out clause) {

@@ -59,22 +59,31 @@ func cutStamp(b []byte) (st stamp, rest []byte, ok bool) {
 	return st, rest[1:], true
 }
 
-// cutBSD reads `Nov 21 08:00:00`, `Nov  1 08:00:00.123` and `Nov 21 08:00:00
-// 2026`.
+// cutBSD reads `Nov 21 08:00:00`, `Nov  1 08:00:00.123`, `Nov 1 08:00:00` and
+// `Nov 21 08:00:00 2026`.
 func cutBSD(b []byte) (st stamp, rest []byte, ok bool) {
-	if len(b) < 15 || b[3] != ' ' || b[6] != ' ' {
+	if len(b) < 15 || b[3] != ' ' {
 		return st, b, false
 	}
 	mon := month(b[0], b[1], b[2])
 	day, ok := two(b[4:])
-	if b[4] == ' ' {
-		day, ok = b[5]-'0', b[5] >= '1' && b[5] <= '9'
+	clock := b[6:]
+	switch {
+	case b[6] == ' ':
+		clock = b[7:]
+		if b[4] == ' ' {
+			day, ok = b[5]-'0', b[5] >= '1' && b[5] <= '9'
+		}
+	case b[5] == ' ':
+		day, ok = b[4]-'0', b[4] >= '1' && b[4] <= '9'
+	default:
+		return st, b, false
 	}
 	if mon == 0 || !ok {
 		return st, b, false
 	}
 	st = stamp{kind: stampBSD, mon: mon, day: day}
-	if rest, ok = cutClock(&st, b[7:]); !ok {
+	if rest, ok = cutClock(&st, clock); !ok {
 		return st, b, false
 	}
 	if len(rest) > 5 && rest[0] == ' ' && rest[5] == ' ' {

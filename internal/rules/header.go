@@ -27,6 +27,8 @@ const maxTag = 255
 //	1795244400.123456 host tag[pid]: message           journalctl -o short-unix
 //	<38>1 2026-11-21T07:00:00Z host tag pid id - m…    RFC 5424
 //	MESSAGE=message                                    journalctl -o export
+//	Nov 21 08:00:00 [tag] message                      metalog
+//	Nov 21 08:00:00 host tag[pid]: [ID 7 auth.info] m… Solaris, illumos
 //
 // A priority in angle brackets may precede the first ones; host and tag may be
 // missing.
@@ -54,6 +56,9 @@ func parseHeader(line []byte) (h header) {
 	}
 	h.stamp, h.message = st, after
 	host, body := cutWord(after)
+	if st.kind == stampBSD && len(host) > 0 && host[0] == '[' && bracketed(&h, host, body) {
+		return h
+	}
 	if tag(&h, host, body) {
 		return h
 	}
@@ -88,7 +93,44 @@ func tag(h *header, word, message []byte) bool {
 		name, pid = name[:i], name[i+1:n-2]
 	}
 	h.program, h.pid, h.message = baseName(name), pid, message
+	if len(message) > 8 && message[0] == '[' && message[1] == 'I' {
+		h.message = cutID(message)
+	}
 	return true
+}
+
+// bracketed reads `[name]` or `[name]:`, as metalog writes a tag, and fills in h if
+// the word is one.
+func bracketed(h *header, word, message []byte) bool {
+	if word[len(word)-1] == ':' {
+		word = word[:len(word)-1]
+	}
+	if len(word) < 4 || len(word) > maxTag || word[len(word)-1] != ']' {
+		return false
+	}
+	name := word[1 : len(word)-1]
+	for _, c := range name {
+		if !isWordByte(c) && c != '-' && c != '/' && c != '.' {
+			return false
+		}
+	}
+	h.program, h.message = baseName(name), message
+	return true
+}
+
+// cutID takes off what syslogd of Solaris puts before a message: `[ID 800047
+// auth.info] `, the hash of the message's text and its priority (syslogd(8)).
+func cutID(m []byte) []byte {
+	rest, ok := bytes.CutPrefix(m, []byte("[ID "))
+	if !ok {
+		return m
+	}
+	number, rest := cutWord(rest)
+	kind, rest := cutWord(rest)
+	if n := len(kind); !isDigits(number) || n < 2 || kind[n-1] != ']' || !isFacility(kind[:n-1]) {
+		return m
+	}
+	return rest
 }
 
 // baseName takes the folder off an absolute path; other names with a slash

@@ -47,6 +47,7 @@ func (d *document) rule(n ast.Node, r *Rule) {
 			r.Format = Format(1 + d.choice(n, "a format", formatNames[1:]...))
 		}},
 		field{"continues", false, func(n ast.Node) { r.Continues = d.yes(n, "continues") }},
+		field{"optional", false, func(n ast.Node) { r.Optional = d.yes(n, "optional") }},
 		field{"fields", false, func(n ast.Node) { fields = n }},
 		field{"patterns", true, func(n ast.Node) { patterns = n }},
 		field{"samples", false, func(n ast.Node) { samples = n }},

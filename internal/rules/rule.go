@@ -23,6 +23,7 @@ type Rule struct {
 	Longest   int            // longer messages, in bytes, never match unless a pattern says otherwise; 0 = MaxLine
 	Format    Format         // how its lines are written; FormatUnset = FormatSyslog
 	Continues bool           // a line without a date belongs to the dated line before it
+	Optional  bool           // watched only where somebody names it: what it counts honest peers do as well
 	Fields    Fields         // for FormatJSON: where a line has what, unless a pattern says otherwise
 	Patterns  []Pattern      // tried in this order: the first that matches wins
 	Samples   []Sample       // lines with what they must give

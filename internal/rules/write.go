@@ -29,6 +29,9 @@ func (r *Rule) YAML() []byte {
 	if r.Continues {
 		w.b.WriteString("continues: true\n")
 	}
+	if r.Optional {
+		w.b.WriteString("optional: true\n")
+	}
 	w.fields("", r.Fields)
 	w.b.WriteString("patterns:\n")
 	for _, p := range r.Patterns {

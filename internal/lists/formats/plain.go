@@ -2,6 +2,7 @@ package formats
 
 import (
 	"encoding/csv"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -10,6 +11,12 @@ import (
 
 // plain reads a line with one address, prefix or range, as most lists have them.
 func (r *reading) plain(line string) error {
+	if p, err := netip.ParsePrefix(line); err == nil && p.Addr().Is4() { // most lines of most lists
+		return r.add(Entry{Prefix: p.Masked()})
+	}
+	if a, err := netip.ParseAddr(line); err == nil && a.Is4() {
+		return r.add(Entry{Prefix: netip.PrefixFrom(a, 32)})
+	}
 	body, note := comment(line)
 	if body == "" {
 		return nil

@@ -124,7 +124,7 @@ func notifyConfig(c *config.Config) notify.Config {
 	}
 	for _, r := range c.Notify.Routes {
 		out.Routes = append(out.Routes, notify.Route{
-			Kinds: r.Kinds, Severity: severity(r.Severity), Networks: r.Networks, Rules: r.Rules, Hours: r.Hours, To: r.To,
+			Kinds: r.Kinds, Severity: severity(r.Severity), Networks: r.Networks, Subjects: r.Subjects, Rules: r.Rules, Hours: r.Hours, To: r.To,
 		})
 	}
 	for _, n := range c.Networks {

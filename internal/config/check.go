@@ -19,6 +19,7 @@ type check struct {
 // checks are the tests that a tag can name.
 var checks = map[string]check{
 	"account":       {run: account},
+	"aboutwhom":     {run: aboutWhom},
 	"adapter":       {run: adapter},
 	"door":          {run: door},
 	"label":         {run: label},

@@ -105,6 +105,7 @@ func Parse(name string, src []byte, o Options) (*Config, error) {
 	}
 	liftFilters(root)
 	liftHooks(root)
+	liftChannels(root)
 	c := new(Config)
 	d := &decoder{source: s, o: o}
 	setDefaults(reflect.ValueOf(c).Elem())

@@ -59,6 +59,7 @@ type Route struct {
 	Kinds    []string     `key:"kinds" example:"[ban, \"list.*\"]" doc:"Kinds of record: ban, release, close, open, allow, disallow, tell, and what parts tell, such as panel.alarm or list.*. Default: all."`
 	Severity string       `key:"severity" enum:"info notice warning critical" example:"warning" doc:"This severity and worse. Default: all."`
 	Networks []string     `key:"networks" example:"[lan]" check:"word" doc:"Names of networks that the subject lies in. Default: all."`
+	Subjects []string     `key:"subjects" example:"[zone:1/3]" check:"aboutwhom" doc:"Who or what it is about, as gatehouse log writes it: 192.0.2.7, zone:1/3, partition:2; * stands for anything but a slash. Default: all."`
 	Rules    []string     `key:"rules" example:"[sshd, command]" check:"word" doc:"Watches, or command for what somebody asked for. Default: all."`
 	Hours    []gate.Hours `key:"hours" example:"[\"mon-fri 08:00-18:00\"]" doc:"When the entry holds. Default: always."`
 	To       []string     `key:"to" default:"[]" example:"[mail]" check:"word" doc:"Names of channels; [] tells nobody."`

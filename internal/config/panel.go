@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path"
 	"path/filepath"
 	"reflect"
 	"strconv"
@@ -216,6 +217,18 @@ func ParseRelay(s string) (module, channel int, ok bool) {
 func silence(v reflect.Value) error {
 	if d := time.Duration(v.Int()); d < 20*time.Second || d > 24*time.Hour {
 		return wrong(gate.FormatDuration(d)+" is not between 20s and 24h", "write 45s: a panel speaks every ten seconds")
+	}
+	return nil
+}
+
+// aboutWhom wants the text of a subject, or a pattern of such.
+func aboutWhom(v reflect.Value) error {
+	s := v.String()
+	if _, err := path.Match(s, ""); err != nil || s == "" {
+		return wrong(gate.Quote(s, 64)+" is not a pattern for subjects", "write zone:1/3, or zone:1/* for all zones of a partition")
+	}
+	if _, err := gate.ParseSubject(s); err != nil && !strings.ContainsAny(s, "*?[") {
+		return wrong(err.Error(), "write it as gatehouse log does: 192.0.2.7, zone:1/3, partition:2")
 	}
 	return nil
 }

@@ -45,7 +45,9 @@ func (s *memory) Delete(name string) {
 // nobody is a Resolver that knows nothing.
 type nobody struct{}
 
-func (nobody) LookupAddr(context.Context, string) ([]string, error) { return nil, fmt.Errorf("no such host") }
+func (nobody) LookupAddr(context.Context, string) ([]string, error) {
+	return nil, fmt.Errorf("no such host")
+}
 func (nobody) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
 	return nil, fmt.Errorf("no such host")
 }

@@ -2,6 +2,7 @@ package enrich
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -48,7 +49,7 @@ func TestRDAP(t *testing.T) {
 			}
 		}
 	}
-	deep := strings.Repeat(`{"entities":[`, 5000) + strings.Repeat(`]}`, 5000)
+	deep := func(n int) string { return strings.Repeat(`{"entities":[`, n) + strings.Repeat(`]}`, n) }
 	other := strings.ReplaceAll(ripe, "45.0.0", "45.0.1")
 	for _, c := range []struct {
 		name    string
@@ -68,7 +69,8 @@ func TestRDAP(t *testing.T) {
 		{"all addresses", text(`{"startAddress":"0.0.0.0","endAddress":"255.255.255.255","name":"IANA-BLK"}`), "", "is not about 45.0.0.7"},
 		{"no JSON", text("<html>"), "", "no JSON"},
 		{"empty", text(""), "", "no JSON"},
-		{"contacts without end", text(`{"startAddress":"45.0.0.0","endAddress":"45.0.0.255","name":"X","entities":[` + deep + `]}`), "45.0.0.0/24 X", ""},
+		{"contacts without end", text(`{"startAddress":"45.0.0.0","endAddress":"45.0.0.255","name":"X","entities":[` + deep(1000) + `]}`), "45.0.0.0/24 X", ""},
+		{"and deeper than JSON is read", text(`{"startAddress":"45.0.0.0","endAddress":"45.0.0.255","entities":[` + deep(6000) + `]}`), "", "no JSON"},
 		{"not found", status(404), "", "knows nothing"},
 		{"an error", status(500), "", "500"},
 		{"too many", status(429, "Retry-After", "120"), "", "429"},
@@ -305,21 +307,24 @@ func TestWanted(t *testing.T) {
 		c.Lookups, c.Limit = Told, gate.Threshold{Count: 2, Within: time.Hour}
 	})
 	ended := make(chan error, 1)
-	ctx := soon(t, 10*time.Second)
+	ctx, cancel := context.WithCancel(t.Context())
 	for i := range 2 * maxWanted {
 		e.Want(netip.AddrFrom4([4]byte{45, 0, byte(i >> 8), byte(i)})) // more than waits is left out
 	}
-	stop := make(chan struct{})
-	go func() { ended <- e.Run(ctx); close(stop) }()
+	go func() { ended <- e.Run(ctx) }()
 	for _, want := range []string{"/ip/45.0.0.0", "/ip/45.0.0.1"} {
 		if got := <-asked; got != want {
 			t.Errorf("asked %s, want %s", got, want)
 		}
 	}
-	for len(e.wanted) > 0 {
-		time.Sleep(time.Millisecond) // the queue drains without a question
+	for range 2 * maxWanted {
+		e.wanted <- addr4 // once all are taken, those before them were dealt with
 	}
 	if len(asked) != 0 {
 		t.Errorf("asked beyond the limit: %s", <-asked)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

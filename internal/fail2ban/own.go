@@ -14,7 +14,7 @@ var own = map[string]string{
 	"courier-auth":       "courier",
 	"courier-smtp":       "courier",
 	"cyrus-imap":         "cyrus-imap",
-	"dovecot":            "dovecot pam",
+	"dovecot":            "dovecot dovecot-auth pam",
 	"dropbear":           "dropbear",
 	"drupal-auth":        "drupal",
 	"ejabberd-auth":      "ejabberd",
@@ -35,7 +35,7 @@ var own = map[string]string{
 	"openvpn":            "openvpn",
 	"pam-generic":        "pam",
 	"phpmyadmin-syslog":  "phpmyadmin",
-	"postfix":            "postfix",
+	"postfix":            "postfix postfix-reject",
 	"proftpd":            "proftpd pam",
 	"proxmox":            "proxmox",
 	"pure-ftpd":          "pure-ftpd pam",
@@ -68,7 +68,11 @@ var own = map[string]string{
 
 // ownElsewhere are the rules that read, beside those of own, what a stock filter
 // reads in its other modes (ddos, extra, aggressive).
-var ownElsewhere = map[string]string{}
+var ownElsewhere = map[string]string{
+	"sshd":    "sshd-probes",
+	"postfix": "postfix-probes",
+	"dovecot": "dovecot-probes",
+}
 
 // OwnRulesInAnyMode returns OwnRules and the rules for what the filter reads in its
 // other modes.

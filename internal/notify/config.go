@@ -62,6 +62,7 @@ type Route struct {
 	Kinds    []string     // ban, panel.*, ...
 	Severity Severity     // this and worse
 	Networks []string     // names of configured networks that the subject lies in
+	Subjects []string     // texts of subjects, with * for anything but a slash: zone:1/3
 	Rules    []string     // watches, or command
 	Hours    []gate.Hours // when
 	To       []string     // channels; empty = nobody

@@ -149,6 +149,7 @@ func TestRoutes(t *testing.T) {
 	c := Config{
 		Channels: []Channel{{Name: "mail", Fallback: "sms"}, {Name: "sms"}, {Name: "chat"}},
 		Routes: []Route{
+			{Kinds: []string{"panel.alarm"}, Subjects: []string{"zone:1/*"}, To: []string{"sms", "mail", "chat"}},
 			{Kinds: []string{"panel.*"}, To: []string{"sms", "mail"}},
 			{Rules: []string{"noisy"}, To: nil},
 			{Kinds: []string{"ban"}, Networks: []string{"lan"}, To: []string{"chat"}},
@@ -167,6 +168,8 @@ func TestRoutes(t *testing.T) {
 		s    subject
 		want string
 	}{
+		{subject{kind: "panel.alarm", text: "zone:1/3", at: at("12:00")}, "sms mail chat"},
+		{subject{kind: "panel.alarm", text: "zone:2/33", at: at("12:00")}, "sms mail"},
 		{subject{kind: "panel.alarm", at: at("12:00")}, "sms mail"},
 		{subject{kind: "ban", rule: "noisy", at: at("12:00")}, ""},
 		{subject{kind: "ban", rule: "sshd", network: "lan", at: at("12:00")}, "chat"},

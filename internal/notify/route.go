@@ -12,6 +12,7 @@ type subject struct {
 	kind    string
 	rule    string
 	network string
+	text    string    // of the subject of the record
 	at      time.Time // on the clock of the zone
 }
 
@@ -53,6 +54,9 @@ func (r *Route) matches(s subject) bool {
 		return false
 	}
 	if len(r.Networks) > 0 && !slices.Contains(r.Networks, s.network) {
+		return false
+	}
+	if len(r.Subjects) > 0 && !slices.ContainsFunc(r.Subjects, func(p string) bool { return KindMatches(p, s.text) }) {
 		return false
 	}
 	if len(r.Rules) > 0 && !slices.Contains(r.Rules, s.rule) {

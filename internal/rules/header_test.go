@@ -29,6 +29,13 @@ func TestParseHeader(t *testing.T) {
 		{"2026-11-21 08:00:00 XYZT sshd[12]: hello", "XYZT", "sshd", "12", "hello"},
 		{"1795244400.123456 h sshd[12]: hello", "h", "sshd", "12", "hello"},
 		{"2026-11-21T08:00:00Z Failed password for root", "", "", "", "Failed password for root"},
+		{"Nov 1 08:00:00 h sshd[12]: hello", "h", "sshd", "12", "hello"},
+		{"Nov 21 08:00:00 [sshd] hello", "", "sshd", "", "hello"},
+		{"Nov 21 08:00:00 [sshd]: hello", "", "sshd", "", "hello"},
+		{"Nov 21 08:00:00 [pid 7] hello", "", "", "", "[pid 7] hello"},
+		{"2026-11-21 08:00:00 [sshd] hello", "", "", "", "[sshd] hello"},
+		{"Nov 21 08:00:00 h sshd[12]: [ID 800047 auth.info] hello", "h", "sshd", "12", "hello"},
+		{"Nov 21 08:00:00 h sshd[12]: [ID x auth.info] hello", "h", "sshd", "12", "[ID x auth.info] hello"},
 		// RFC 5424
 		{"<86>1 2026-11-21T08:00:00.003Z h sshd 12 ID47 - hello", "h", "sshd", "12", "hello"},
 		{`<86>1 2026-11-21T08:00:00Z h sshd 12 - [a@1 b="]\" c"][d@2] ` + "\ufeffhello", "h", "sshd", "12", "hello"},

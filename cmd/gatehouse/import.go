@@ -15,8 +15,8 @@ import (
 // importCommand takes over what others have.
 func importCommand(e *env) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "import list|iptables|fail2ban|portsentry",
-		Short: "take over what others have: a list of addresses, chains of iptables, fail2ban",
+		Use:   "import list|iptables|fail2ban|portsentry|blockport",
+		Short: "take over what others have: lists, iptables, fail2ban, PortSentry, port scripts",
 		Long:  "Takes bans and configurations over from elsewhere.",
 		Args:  cobra.ArbitraryArgs,
 		RunE:  subcommandMissing,

@@ -268,19 +268,12 @@ func (d *daemon) guard(ctx context.Context, server *api.Server) (flushed bool, e
 		}
 	})
 	line.start(middle, task{"names", d.names.Run})
-	d.startSensor(ctx, d.plan.Load())
-	d.startPorts(ctx, d.plan.Load().config)
-	d.lists.start(ctx, d.plan.Load().config)
-	d.hooks.start(ctx, d.plan.Load().config)
-	d.exports.start(ctx, d.plan.Load().config)
+	parts := d.parts()
+	for _, p := range parts {
+		p.start(ctx, d.plan.Load())
+	}
 	doors.start(ctx, task{"news of faults", d.tellOfFaults})
-	d.scans.start(ctx, &d.plan.Load().config.Scan)
 	doors.start(ctx, task{"lists in the kernel", d.lists.Run})
-	d.startEnrich(ctx, d.plan.Load())
-	d.startNotify(ctx, d.plan.Load())
-	d.startReport(ctx, d.plan.Load())
-	d.startPanel(ctx, d.plan.Load())
-	d.startMQTT(ctx, d.plan.Load())
 	doors.start(ctx, task{"api", server.Run})
 	if d.o.Decided != nil {
 		from := d.ledger.Newest()
@@ -295,18 +288,10 @@ func (d *daemon) guard(ctx context.Context, server *api.Server) (flushed bool, e
 	}
 	<-ctx.Done()
 	d.manager.tell("STOPPING=1")
-	d.stopSensor()
-	d.stopPanel()
-	d.stopPorts()
-	d.scans.stop()
-	d.lists.stop()
-	d.exports.stop()
-	d.hooks.stop()
+	for _, p := range slices.Backward(parts) {
+		p.stop()
+	}
 	d.hooks.end()
-	d.stopMQTT()
-	d.stopReport()
-	d.stopNotify()
-	d.stopEnrich()
 	doors.wait()
 	endMiddle()
 	line.wait()

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"gatehouse/internal/api"
@@ -28,8 +29,12 @@ func (d *daemon) reload(ctx context.Context) error {
 	defer func() { d.manager.tell("READY=1", "STATUS="+d.oneLine()) }()
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
-	d.stopSensor()
-	d.stopPorts()
+	parts := d.parts()
+	for _, part := range slices.Backward(parts) {
+		if part.again == nil {
+			part.stop()
+		}
+	}
 	err = d.spine.do(ctx, func() { d.spine.reload(p) })
 	if err == nil {
 		d.plan.Store(p)
@@ -39,28 +44,13 @@ func (d *daemon) reload(ctx context.Context) error {
 			d.firewall.SetVerdict(p.firewall.Verdict)
 		}
 	}
-	d.startSensor(d.running, d.plan.Load())
-	d.startPorts(d.running, d.plan.Load().config)
-	d.scans.stop()
-	d.scans.again()
-	d.scans.begin(&d.plan.Load().config.Scan, d.begun)
-	d.scans.arm(&d.plan.Load().config.Scan, time.Now())
-	d.scans.start(d.running, &d.plan.Load().config.Scan)
-	if err == nil {
-		d.lists.restart(d.running, c)
-		d.exports.stop()
-		d.hooks.restart(d.running, c)
-		d.exports.start(d.running, c)
+	for _, part := range parts {
+		if part.again != nil {
+			part.again(d.running, d.plan.Load())
+		} else {
+			part.start(d.running, d.plan.Load())
+		}
 	}
-	d.stopReport()
-	d.stopNotify()
-	d.stopEnrich()
-	d.startEnrich(d.running, d.plan.Load())
-	d.startNotify(d.running, d.plan.Load())
-	d.startReport(d.running, d.plan.Load())
-	d.reloadPanel(d.plan.Load())
-	d.stopMQTT()
-	d.startMQTT(d.running, d.plan.Load())
 	return err
 }
 

@@ -30,6 +30,7 @@ type line struct {
 	file    string
 	failure bool
 	plain   bool // a failure in the filter's mode normal
+	normal  bool // no other mode of the filter was asked about it
 	host    netip.Addr
 	named   bool // the failure tells a host name
 	hits    []hit
@@ -126,7 +127,10 @@ func (s *suite) look(filter string, rs []*rules.Rule, report func(string)) (sigh
 				usuallySeen = usuallySeen || h.class.Counts() && slices.Contains(usual, h.rule) || usually[at]
 			}
 			// A line that belongs to an attempt which failed is no failure made up.
-			made = made || h.class.Counts() && (h.session == 0 || !failed[at])
+			// Nor is one where a rule for another mode of the filter counts what was
+			// judged in mode normal only.
+			own := !l.normal || slices.Contains(usual, h.rule)
+			made = made || own && h.class.Counts() && (h.session == 0 || !failed[at])
 		}
 		switch {
 		case l.failure && l.named:
@@ -180,16 +184,20 @@ func withdraw(lines []line) {
 	}
 }
 
+// isNormal reports whether a set of options leaves a filter in its mode normal.
+func isNormal(set options) bool { return set["mode"] == "" || set["mode"] == "normal" }
+
 // lines reads the samples of a filter and runs the rules on each.
 func (s *suite) lines(filter string, rs []*rules.Rule) (out []line, err error) {
 	scanner := rules.NewMatcher(rs, rules.Options{}).Scanner(rules.SourceOptions{Zone: testZone()})
 	run := runner{suite: s, filter: filter, report: func(d string) { err = fmt.Errorf("%s", d) }, tests: map[string]*test{}}
 	run.each = func(text string, want map[string]any, sets []options) error {
-		l := line{text: text, no: run.line + 1, file: run.file}
+		l := line{text: text, no: run.line + 1, file: run.file, normal: true}
 		for _, set := range sets {
 			if set["logtype"] == "journal" {
 				return nil // such lines have no header, and stand in the file with one, too
 			}
+			l.normal = l.normal && isNormal(set)
 			holds := true
 			if c, _ := want["constraint"].(string); c != "" {
 				var err error
@@ -199,7 +207,7 @@ func (s *suite) lines(filter string, rs []*rules.Rule) (out []line, err error) {
 			}
 			if match, _ := want["match"].(bool); match && holds {
 				l.failure = true
-				l.plain = l.plain || set["mode"] == "" || set["mode"] == "normal"
+				l.plain = l.plain || isNormal(set)
 			}
 		}
 		if len(sets) == 0 {

@@ -257,7 +257,7 @@ func (p *Panel) events(es []ad2.Event) {
 		p.news.tell()
 	}
 	for _, e := range es {
-		p.dirty = true
+		p.dirty, p.kept = true, time.Time{} // what is told is known after a crash, and not told again
 		p.follows(Item{Time: e.Time, Event: &e})
 		p.teller.take(e)
 		switch e.Kind {

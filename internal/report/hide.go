@@ -46,10 +46,10 @@ func NewHidden(offender netip.Addr, tried, private []string) *Hidden {
 
 // Forms of what is looked for.
 var (
-	headerForm  = regexp.MustCompile(`^((?:<\d{1,3}>\d? ?)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*) )(\S+) `)
+	headerForm  = regexp.MustCompile(`^((?:<\d{1,3}>\d? ?)?(?:[A-Z][a-z]{2} \d{1,2} \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*) )(\S+) `)
 	mailboxForm = regexp.MustCompile(`[\pL\pN._%+=-]+@[\pL\pN][\pL\pN.-]*`)
 	addr4Form   = regexp.MustCompile(`\d{1,3}(?:\.\d{1,3}){3}`)
-	addr6Form   = regexp.MustCompile(`[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:]*(?:\d{1,3}(?:\.\d{1,3}){3})?`)
+	addr6Form   = regexp.MustCompile(`[0-9A-Fa-f]*:[0-9A-Fa-f:]*:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:]*`)
 )
 
 // Line returns a line as it may leave.

@@ -19,6 +19,7 @@ var unseen = []remark{
 // extra are kinds of lines that our rule counts and a filter does not.
 var extra = []remark{
 	{"sshd", regexp.MustCompile(`Disconnected from authenticating user`), "the same line is a failure to the filter in its modes extra and aggressive; we count it once a connection"},
+	{"postfix", regexp.MustCompile(`Invalid authentication mechanism`), "the same line is a failure to the filter in its mode aggressive; of ours only postfix-probes counts it"},
 	{"postfix", regexp.MustCompile(`improper command pipelining`), "the same line is a failure to the filter in its mode normal"},
 }
 

@@ -72,6 +72,9 @@ func (e *env) writeStatus(st api.Status) error {
 	if b := st.Broker; b != nil {
 		t.add("broker", brokerWords(b))
 	}
+	if st.Panel != "" {
+		t.add("alarm panel", st.Panel)
+	}
 	for i := range t.rows {
 		if t.rows[i][1] == "" {
 			t.rows[i][1] = "nobody"

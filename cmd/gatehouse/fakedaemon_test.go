@@ -75,6 +75,7 @@ func subject(text string) gate.Subject {
 func (d *fakeDaemon) backend() api.Backend {
 	return api.Backend{
 		Status: d.status,
+		Whois:  d.whois, Abuse: d.abuse(),
 		Notify: d.notify(),
 		Panel:  d.panel(),
 		Ports:  d.ports, AskPorts: d.askPorts, ConfirmPorts: d.confirmPorts,
@@ -254,6 +255,8 @@ func (d *fakeDaemon) why(s gate.Subject) api.Why {
 		w.Verdict, w.Sentence = api.IsBanned, "203.0.113.9 is banned: "+rs[0].Why+"."
 		w.Bans = []api.Ban{{Subject: s, Since: rs[0].Time, Until: api.TimeOf(rs[0].Until), Rule: "sshd", Origin: "file:/var/log/auth.log@1234", Reason: rs[0].Why, Offences: 2, Enforced: true}}
 		w.History = rs[:1]
+		who, _ := d.whois(context.Background(), s.Addr(), false) // it never fails
+		w.Who = &who
 	case "203.0.113.5":
 		t, _ := gate.ParseThreshold("5 in 10m")
 		w.Verdict, w.Sentence = api.IsWatched, "203.0.113.5 is not banned: 3 failures of the 5 in 10m that sshd allows."

@@ -84,12 +84,15 @@ func (e *env) writeRuns(rs []api.HookRun) {
 		if r.Subject.IsValid() {
 			who = " for " + r.Subject.String()
 		}
-		fmt.Fprintf(e.out, "  %s  %s%s, record %d: %s in %s\n", e.paint(faint, clock(r.Time)), harmless(r.Hook), who, r.Record, end, time.Duration(r.Milliseconds)*time.Millisecond)
+		if r.Milliseconds > 0 {
+			end += " after " + (time.Duration(r.Milliseconds) * time.Millisecond).String()
+		}
+		fmt.Fprintf(e.out, "  %s  %s%s, record %d: %s\n", e.paint(faint, clock(r.Time)), harmless(r.Hook), who, r.Record, end)
+		if r.Lost > 0 {
+			fmt.Fprintf(e.out, "    … %s before this\n", size(r.Lost))
+		}
 		if out := strings.TrimSpace(r.Output); out != "" {
 			fmt.Fprintf(e.out, "%s\n", indent(harmlessLines(out), "    "))
-		}
-		if r.Lost > 0 {
-			fmt.Fprintf(e.out, "    … and %s before that\n", size(r.Lost))
 		}
 	}
 }

@@ -100,7 +100,7 @@ func (p *Panel) advance(now time.Time) {
 	}
 	if b := &p.battery; b.Bad && !b.ShownAt.IsZero() && now.Sub(b.ShownAt) >= p.patience(hold) {
 		b.ShownAt = time.Time{}
-		p.setBattery(false, "", now)
+		p.setBattery(false, now)
 	}
 	for _, n := range slices.Sorted(maps.Keys(p.modules)) {
 		if now.Sub(p.modules[n]) >= p.patience(longHold) && !p.anyArmed() {

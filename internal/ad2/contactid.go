@@ -60,7 +60,10 @@ func v1Words(event string) string {
 }
 
 // Words says what a report means: `burglary alarm, zone 5, partition 1`.
-func (r *Report) Words() string {
+func (r *Report) Words() string { return r.words(true, true) }
+
+// words says what a report means, with or without zone and partition.
+func (r *Report) words(zone, place bool) string {
 	data, partition := r.Subject()
 	var b strings.Builder
 	about := r.about()
@@ -92,10 +95,10 @@ func (r *Report) Words() string {
 	switch {
 	case data > 0 && about == "U":
 		fmt.Fprintf(&b, ", user %d", data)
-	case data > 0 && about == "Z":
+	case data > 0 && about == "Z" && zone:
 		fmt.Fprintf(&b, ", zone %d", data)
 	}
-	if partition > 0 {
+	if partition > 0 && place {
 		fmt.Fprintf(&b, ", partition %d", partition)
 	}
 	return b.String()

@@ -138,7 +138,7 @@ func (p *Panel) setMode(part *partition, to Mode, user int, words string, now ti
 		return
 	}
 	e.Kind, e.Mode = Disarmed, ModeUnknown
-	if user == 0 && !p.reports.IsZero() && now.Sub(p.reports) < reportsWithin {
+	if user == 0 && (!p.reports.IsZero() && now.Sub(p.reports) < reportsWithin || p.Config != nil && p.Config.LRR) {
 		part.Goodbye, part.Due = &e, now.Add(whoDisarmed)
 	} else {
 		p.tell(e)

@@ -287,7 +287,7 @@ func (p *Panel) power(k *Keypad, upper string, now time.Time) {
 	}
 	if strings.HasPrefix(upper, "SYSTEM LO BAT") || k.Code == "2fc" && k.Has(BitLowBattery) {
 		p.battery.ShownAt, p.battery.Reported = now, false
-		p.setBattery(true, "", now)
+		p.setBattery(true, now)
 	}
 }
 
@@ -305,7 +305,7 @@ func (p *Panel) setAC(bad bool, now time.Time) {
 	p.tell(Event{Time: now, Kind: kind})
 }
 
-func (p *Panel) setBattery(bad bool, words string, now time.Time) {
+func (p *Panel) setBattery(bad bool, now time.Time) {
 	if bad == p.battery.Bad {
 		return
 	}
@@ -314,5 +314,5 @@ func (p *Panel) setBattery(bad bool, words string, now time.Time) {
 	if !bad {
 		kind = Battery.Over()
 	}
-	p.tell(Event{Time: now, Kind: kind, Words: words})
+	p.tell(Event{Time: now, Kind: kind})
 }

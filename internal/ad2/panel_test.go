@@ -408,13 +408,10 @@ func FuzzRestore(f *testing.F) {
 func FuzzPanel(f *testing.F) {
 	f.Add([]byte("\x01\x10\x02\x20\x03\x04\x05"))
 	f.Add([]byte{0, 4, 1, 4, 2, 4, 3, 4, 4, 4, 5, 4, 6, 4, 7, 4, 20, 4, 21, 4, 30, 4, 31, 60, 32, 4})
-	var lines []string
-	for _, l := range []string{idle, hidden, away, stay, leave16, enter, lobat, mains, idle2, away2, fault2, "!EXP:07,01,01", "!EXP:07,01,00", "!EXP:07,01,02", "!LRR:002,1,CID_3401,ff",
+	lines := []string{idle, hidden, away, stay, leave16, enter, lobat, mains, idle2, away2, fault2, "!EXP:07,01,01", "!EXP:07,01,00", "!EXP:07,01,02", "!LRR:002,1,CID_3401,ff",
 		"!LRR:002,1,CID_1401,ff", "!LRR:003,1,CID_1131,ff", "!LRR:003,1,CID_3131,ff", "!LRR:000,0,CID_1301,ff", "!LRR:000,0,CID_3301,ff", "!LRR:002,1,CID_1406,ff", "!LRR:099,1,CID_1120,ff", "!LRR:003,2,CID_1110,ff",
 		"!LRR:007,1,CID_1570,ff", "!LRR:007,1,CID_3570,ff", "!LRR:000,0,CID_1302,ff", "!LRR:000,0,CID_3302,ff", "!SER2SOCK SERIAL_DISCONNECTED", "!SER2SOCK SERIAL_CONNECTED", "!Sending.....done", "!boot", "junk",
-		fault(2), fault(5), fault(9), check(9), loBat(5), alarmed("0100000101100000", 3), alarmed("0000000101000000", 3), alarmed("0000000101100000", 99)} {
-		lines = append(lines, l)
-	}
+		fault(2), fault(5), fault(9), check(9), loBat(5), alarmed("0100000101100000", 3), alarmed("0000000101000000", 3), alarmed("0000000101100000", 99)}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p := New(Config{})
 		now := time.Unix(1000, 0)

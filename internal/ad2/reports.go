@@ -146,7 +146,7 @@ func (p *Panel) report(r *Report, now time.Time) {
 		} else if !p.battery.Bad {
 			p.battery.Reported = true
 		}
-		p.setBattery(!over, r.Words(), now)
+		p.setBattery(!over, now)
 	default:
 		for _, part := range parts {
 			p.reported(part, r, m, over, mode, data, now)
@@ -158,10 +158,7 @@ func (p *Panel) report(r *Report, now time.Time) {
 	if len(p.out) == told { // it explains what is known already, or is about something else
 		e := Event{Time: now, Kind: Reported, Words: r.Words()}
 		if len(parts) == 1 {
-			e.Partition = parts[0].Number
-		}
-		if r.user() {
-			e.User = 0 // the words say it
+			e.Partition, e.Words = parts[0].Number, r.words(true, false)
 		}
 		p.tell(e)
 	}
@@ -216,11 +213,11 @@ func (p *Panel) reportedAC(bad bool, now time.Time) {
 // reported takes a report about one partition, or a zone of it.
 func (p *Panel) reported(part *partition, r *Report, m meaning, over bool, mode Mode, data int, now time.Time) {
 	zoned := data >= 1 && data <= maxZone && !r.user()
-	e := Event{Time: now, Partition: part.Number, Words: r.Words()}
+	e := Event{Time: now, Partition: part.Number, Words: r.words(true, false)}
 	var z *zone
 	if zoned && m != meansNothing {
 		z = part.zone(data)
-		e.Zone = data
+		e.Zone, e.Words = data, r.words(false, false)
 	}
 	switch m {
 	case meansArm, meansDisarm:
@@ -349,5 +346,5 @@ func (p *Panel) reportedAlarm(part *partition, z *zone, r *Report, m meaning, ov
 	if len(part.Reports) < maxReports && !slices.Contains(part.Reports, id) {
 		part.Reports = append(part.Reports, id)
 	}
-	p.alarmZone(part, e.Zone, r.Words(), now)
+	p.alarmZone(part, e.Zone, e.Words, now)
 }

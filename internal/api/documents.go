@@ -128,6 +128,7 @@ type Status struct {
 	Firewall Firewall       `json:"firewall" doc:"our table in the kernel"`
 	Channels []Channel      `json:"channels,omitempty" doc:"ways to people, and how they fare"`
 	Broker   *Broker        `json:"broker,omitempty" doc:"the MQTT broker, where there is one"`
+	Panel    string         `json:"panel,omitempty" doc:"how the alarm panel is, in a sentence; absent = there is none"`
 	Degraded []Weakness     `json:"degraded" doc:"what does not work, and what to do"`
 	Notes    []string       `json:"notes" doc:"what to know that is no fault"`
 	Lists    []List         `json:"lists" doc:"the block lists"`

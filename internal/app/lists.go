@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -30,6 +31,8 @@ type listDesk struct {
 	cancel  context.CancelFunc
 	config  lists.Config
 	inForce map[string]*listed
+
+	loadedMany bool // a large list was loaded since memory was last given back
 }
 
 // listed is one list that is in force.
@@ -192,16 +195,38 @@ func (k *listDesk) fault(name, why, hint string) { k.d.faults.report("list "+nam
 func (k *listDesk) Run(ctx context.Context) error {
 	retry := time.NewTimer(0) // at once: what the last run left is put in force
 	defer retry.Stop()
+	calm := time.NewTimer(settleAfter)
+	defer calm.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-calm.C:
+			k.giveBack()
+			continue
 		case <-k.wake:
+			calm.Reset(settleAfter)
 		case <-retry.C:
 		}
 		if !k.settle(ctx) {
 			retry.Reset(listRetry)
 		}
+	}
+}
+
+// manyNetworks is how many networks a list must have for its loading to need memory
+// that is worth giving back.
+const manyNetworks = 50_000
+
+// giveBack returns the memory that only reading and loading a large list needed: many
+// times what stays of it, and long before the next one.
+func (k *listDesk) giveBack() {
+	k.mu.Lock()
+	used := k.loadedMany
+	k.loadedMany = false
+	k.mu.Unlock()
+	if used {
+		debug.FreeOSMemory()
 	}
 }
 
@@ -261,11 +286,13 @@ func (k *listDesk) loaded(ctx context.Context, w policy.ListBan) *listed {
 	}
 	k.d.faults.report("the copy of list "+name, "", "")
 	next := &listed{want: w, raw: raw}
+	many := raw.Len() >= manyNetworks
 	if l != nil && l.want.Verdict == w.Verdict && l.want.Direction == w.Direction {
 		next.set = l.set
 	}
 	k.mu.Lock()
 	k.inForce[name] = next
+	k.loadedMany = k.loadedMany || many
 	k.mu.Unlock()
 	return next
 }

@@ -152,6 +152,39 @@ func (d *daemon) panelDesk() api.PanelDesk {
 	return api.PanelDesk{State: d.panelState, Order: d.panelOrder, Settings: d.panelSettings, Follow: d.panelFollow}
 }
 
+// panelWords says how the panel is, for the status; "" where there is none.
+func (d *daemon) panelWords() string {
+	g, err := d.atPanel()
+	if err != nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), shortly)
+	defer cancel()
+	s, err := g.panel.Status(ctx)
+	switch {
+	case err != nil:
+		return "starting"
+	case !s.Up:
+		return "not connected: " + s.Why
+	case s.View.Heard == nil:
+		return "connected by " + s.Place + ", not heard yet"
+	}
+	words := []string{"connected by " + s.Place}
+	for _, p := range s.View.Partitions {
+		state := p.Mode.String()
+		switch {
+		case p.Fire:
+			state += ", FIRE"
+		case p.Alarm:
+			state += ", ALARM"
+		case p.Panic:
+			state += ", CALL FOR HELP"
+		}
+		words = append(words, fmt.Sprintf("partition %d %s", p.Partition, state))
+	}
+	return strings.Join(words, "; ")
+}
+
 // panelState is how the panel is.
 func (d *daemon) panelState(ctx context.Context) (api.PanelState, error) {
 	g, err := d.atPanel()

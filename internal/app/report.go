@@ -70,6 +70,7 @@ func (d *daemon) status() api.Status {
 	st.Sources = d.sources()
 	st.Channels = d.channelStatus()
 	st.Broker = d.mqttStatus()
+	st.Panel = d.panelWords()
 	st.Notes = append([]string{}, d.portNotes()...)
 	st.Degraded = d.weaknesses(st.Sources)
 	st.State = state(fw, len(st.Degraded) > 0)

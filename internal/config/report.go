@@ -27,10 +27,10 @@ type Report struct {
 // ReportTarget is one entry of report.to.
 type ReportTarget struct {
 	Name      string            `key:"name" required:"true" example:"holder" check:"word" doc:"What the entry is called, in records and in the preview."`
-	Mail      string            `key:"mail" oneof:"how" example:"mail" check:"word" doc:"Write in X-ARF to the abuse contact of who holds the address, through this channel of notify."`
-	AbuseIPDB Secret            `key:"abuseipdb" oneof:"how" instead:"mail" example:"{file: /etc/gatehouse/abuseipdb.key}" check:"hidden" doc:"Report to AbuseIPDB; where the key of its API is."`
-	Blocklist Secret            `key:"blocklist_de" oneof:"how" instead:"mail" example:"{file: /etc/gatehouse/blocklist.key}" check:"hidden" doc:"Report to blocklist.de; where the key of your server there is."`
-	URL       Secret            `key:"url" oneof:"how" instead:"mail" example:"https://example.org/abuse" doc:"Post what a template makes of the report to this address."`
+	Mail      string            `key:"mail" example:"mail" check:"word" doc:"Write in X-ARF to the abuse contact of who holds the address, through this channel of notify."`
+	AbuseIPDB Secret            `key:"abuseipdb" instead:"mail" example:"{file: /etc/gatehouse/abuseipdb.key}" check:"hidden" doc:"Report to AbuseIPDB; where the key of its API is."`
+	Blocklist Secret            `key:"blocklist_de" instead:"mail" example:"{file: /etc/gatehouse/blocklist.key}" check:"hidden" doc:"Report to blocklist.de; where the key of your server there is."`
+	URL       Secret            `key:"url" instead:"mail" example:"https://example.org/abuse" doc:"Post what a template makes of the report to this address."`
 	Server    string            `key:"server" instead:"mail" example:"gatehouse@example.org" check:"mailbox" doc:"For blocklist_de: the mail address under which your server is known there."`
 	Template  string            `key:"template" instead:"mail" example:"/etc/gatehouse/report.json" check:"path" doc:"For url: a file with a template of Go. Default: the whole report as JSON. docs/report.md lists what it can use."`
 	Type      string            `key:"type" instead:"mail" example:"application/x-www-form-urlencoded" doc:"For url: what the template writes. Default: application/json."`
@@ -70,7 +70,8 @@ func (t *ReportTarget) check(d *decoder, n *node) {
 		}
 	}
 	if how == "" {
-		return // said already: one of them is missing
+		d.problem(n, "write one of "+strings.Join(howToReport, ", "), "a report that goes nowhere")
+		return
 	}
 	for _, e := range n.entries {
 		if for_, ok := belongsToReport[e.key.text]; ok && !slices.Contains(for_, how) && e.value.kind != nothing {

@@ -10,7 +10,7 @@ import (
 type Score struct {
 	Name     string         `key:"name" required:"true" example:"pest" check:"word" doc:"What the score is called in reasons and messages. No watch may have the same name."`
 	Limit    int            `key:"limit" required:"true" min:"1" example:"20" doc:"How many points lead to a ban."`
-	HalfLife time.Duration  `key:"half_life" default:"1h" check:"half" doc:"How long until points are worth half as much."`
+	HalfLife time.Duration  `key:"half_life" default:"1h" example:"1h" check:"half" doc:"How long until points are worth half as much."`
 	Weights  map[string]int `key:"weights" required:"true" example:"{sshd: 2, web-probes: 1}" min:"1" doc:"How many points a failure adds, by the watch that saw it; scan is what the traps and thresholds for ports saw. Watches that are not named add none."`
 	// IPv4 and IPv6 are 0 for single addresses.
 	IPv4 int `key:"ipv4" default:"0" min:"0" max:"32" example:"24" doc:"Length of the networks of IPv4 whose addresses are scored and banned together. 0 is the single address."`

@@ -11,6 +11,8 @@ type remark struct {
 
 // unseen are kinds of lines that are failures to a filter and not to our rule.
 var unseen = []remark{
+	{"asterisk", regexp.MustCompile(`SessionID="[^"]*[ "].*RemoteAddress=`), "the peer chose the session's name, and wrote what looks like the end of the line into it: what follows cannot be told from its text"},
+	{"asterisk", regexp.MustCompile(`Request '[A-Z]+' from '[^>]*'.*>' failed for`), "a quotation mark in the name that the peer chose: what follows cannot be told from its text"},
 	{"sshd", regexp.MustCompile(`ssh2: from `), "no sshd writes such text behind ssh2, and behind a name that the peer chose it can be the peer's own"},
 	{"sshd", regexp.MustCompile(`pam_unix\(sshd:auth\): authentication failure|Accepted password`), "the line of PAM stands beside one of sshd, which counts; a session that succeeded is not held against its peer"},
 	{"sshd", regexp.MustCompile(`fatal: Read from socket failed`), "the address is in a line of third-party patches (Remote: ADDRESS-PORT), glued to a port as in a host name"},

@@ -6,10 +6,10 @@ import "strings"
 // by the filter's name, with spaces between. Whether they see as much is not said
 // here: see Covered.
 var own = map[string]string{
-	"apache-auth":        "apache apache-denied",
+	"apache-auth":        "apache apache-denied apache-strict",
 	"apache-badbots":     "web-bots",
-	"apache-botsearch":   "web-probes",
-	"apache-modsecurity": "apache-denied apache",
+	"apache-botsearch":   "web-probes apache-probes",
+	"apache-modsecurity": "modsecurity",
 	"asterisk":           "asterisk asterisk-security",
 	"courier-auth":       "courier",
 	"courier-smtp":       "courier",

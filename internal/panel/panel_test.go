@@ -46,6 +46,7 @@ func TestStory(t *testing.T) {
 	l.saw(ad2.Bypass, 5)
 	l.do(order(ad2.PressHelp, ""))
 	l.saw(ad2.Panic, 99)
+	l.stop()
 	for _, n := range l.notes {
 		if strings.Contains(n, "1234") || strings.Contains(n, "4321") {
 			t.Errorf("a code in a record: %s", n)

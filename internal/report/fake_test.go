@@ -171,8 +171,10 @@ func (d *desk) feed(rp *Reporter) {
 
 // work does what is due.
 func (d *desk) work(rp *Reporter) {
-	for j, _ := rp.next(); j != nil; j, _ = rp.next() {
-		rp.attempt(d.t.Context(), j)
+	for _, t := range rp.c.Targets {
+		for j, _, _ := rp.next(t.Name); j != nil; j, _, _ = rp.next(t.Name) {
+			rp.attempt(d.t.Context(), j)
+		}
 	}
 }
 

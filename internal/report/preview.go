@@ -88,7 +88,7 @@ func (rp *Reporter) Send(ctx context.Context, addr netip.Addr) (Preview, error) 
 	rp.mu.Lock()
 	jobs, why := rp.admit(r.Seq, addr, rp.d.Now())
 	for _, j := range jobs {
-		j.Next = j.Next.Add(2 * sendTime) // ours first; the worker's if we are cut off
+		j.busy = true // ours; after a restart, a worker's
 	}
 	mine := make([]job, len(jobs))
 	for i, j := range jobs {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -23,6 +24,7 @@ const (
 	sendTime   = time.Minute // for one report, the question for its addressee included
 	saveEvery  = time.Second // how long the place in the ledger waits at most to be stored
 	maxJobs    = 4000        // of all targets; the limit of offenders keeps it far below
+	workers    = 3           // reports on their way to one target at once: a registry that hangs holds few up
 	keyState   = "state"
 )
 
@@ -32,9 +34,8 @@ type Reporter struct {
 	c Config
 	d Deps
 
-	wake chan struct{} // holds 1: there may be something to send
-
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex    // guards what follows
+	news  chan struct{} // closed, and replaced, when there is something new to send
 	state state
 	saved time.Time
 	over  time.Time // when it was last logged that the limit is reached
@@ -57,6 +58,8 @@ type job struct {
 	Born   time.Time  `json:"born"`
 	Next   time.Time  `json:"next"`
 	Tries  int        `json:"tries,omitempty"`
+
+	busy bool // a worker has it
 }
 
 // New returns a Reporter that goes on where the last one left off.
@@ -70,7 +73,7 @@ func New(c Config, d Deps) (*Reporter, error) {
 	if c.Zone == nil {
 		c.Zone = time.Local
 	}
-	rp := &Reporter{c: c, d: d, wake: make(chan struct{}, 1)}
+	rp := &Reporter{c: c, d: d, news: make(chan struct{})}
 	value, found, err := d.Store.Get(keyState)
 	if err != nil {
 		return nil, fmt.Errorf("read what is to be reported: %w", err)
@@ -117,7 +120,11 @@ func (rp *Reporter) Run(ctx context.Context) error {
 				cancel()
 			}
 		})
-		wg.Go(func() { rp.work(ctx) })
+		for i := range rp.c.Targets {
+			for range workers {
+				wg.Go(func() { rp.work(ctx, rp.c.Targets[i].Name) })
+			}
+		}
 	}
 	wg.Go(func() { rp.digests(ctx) })
 	wg.Wait()
@@ -185,10 +192,8 @@ func (rp *Reporter) admit(seq uint64, addr netip.Addr, now time.Time) (jobs []*j
 		jobs = append(jobs, &job{Seq: seq, Target: t.Name, Addr: addr, Born: now, Next: now})
 	}
 	rp.state.Jobs = append(rp.state.Jobs, jobs...)
-	select {
-	case rp.wake <- struct{}{}:
-	default:
-	}
+	close(rp.news)
+	rp.news = make(chan struct{})
 	return jobs, ""
 }
 
@@ -203,51 +208,49 @@ func (rp *Reporter) save() {
 	rp.saved = rp.d.Now()
 }
 
-// work sends what is due, one after the other.
-func (rp *Reporter) work(ctx context.Context) {
+// work sends what is due for a target, one after the other.
+func (rp *Reporter) work(ctx context.Context, target string) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-rp.wake:
-		case <-timer.C:
-		}
-		for {
-			j, wait := rp.next()
-			if j == nil {
-				if wait > 0 {
-					timer.Reset(wait)
-				}
-				break
-			}
+		j, wait, news := rp.next(target)
+		if j != nil {
 			rp.attempt(ctx, j)
 			if ctx.Err() != nil {
 				return
 			}
+			continue
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return
+		case <-news:
+		case <-timer.C:
 		}
 	}
 }
 
-// next returns a copy of the job that is due, or when one will be.
-func (rp *Reporter) next() (*job, time.Duration) {
+// next returns a copy of the job of a target that is due, which is then the
+// caller's, or how long to wait for one unless there is news.
+func (rp *Reporter) next(target string) (*job, time.Duration, <-chan struct{}) {
 	rp.mu.Lock()
 	defer rp.mu.Unlock()
 	var first *job
 	for _, j := range rp.state.Jobs {
-		if first == nil || j.Next.Before(first.Next) {
+		if j.Target == target && !j.busy && (first == nil || j.Next.Before(first.Next)) {
 			first = j
 		}
 	}
 	if first == nil {
-		return nil, 0
+		return nil, time.Hour, rp.news
 	}
 	if wait := first.Next.Sub(rp.d.Now()); wait > 0 {
-		return nil, wait
+		return nil, min(wait, time.Hour), rp.news
 	}
+	first.busy = true
 	copied := *first
-	return &copied, 0
+	return &copied, 0, rp.news
 }
 
 // errGone is what a job gets whose record is no longer there.
@@ -258,8 +261,15 @@ func (rp *Reporter) attempt(ctx context.Context, j *job) (out Outgoing, answer s
 	sctx, cancel := context.WithTimeout(ctx, sendTime)
 	defer cancel()
 	out, answer, final, after, err := rp.try(sctx, j)
-	if ctx.Err() != nil {
-		return out, answer, err // the daemon stops: it stays due
+	if ctx.Err() != nil { // the daemon stops, or who asked went away: it stays due
+		rp.mu.Lock()
+		defer rp.mu.Unlock()
+		for _, o := range rp.state.Jobs {
+			if o.Seq == j.Seq && o.Target == j.Target {
+				o.busy = false
+			}
+		}
+		return out, answer, cmp.Or(err, ctx.Err())
 	}
 	s := gate.AddrSubject(j.Addr)
 	now := rp.d.Now()
@@ -349,6 +359,7 @@ func (rp *Reporter) later(j *job, now time.Time, after time.Duration) {
 		if o.Seq != j.Seq || o.Target != j.Target {
 			continue
 		}
+		o.busy = false
 		o.Tries++
 		wait := firstRetry
 		for range min(o.Tries-1, 10) {

@@ -188,7 +188,7 @@ func TestSending(t *testing.T) {
 	d.feed(rp)
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	j, _ := rp.next()
+	j, _, _ := rp.next("slow")
 	if _, _, err := rp.attempt(ctx, j); err == nil {
 		t.Error("a server that hangs takes a report")
 	}

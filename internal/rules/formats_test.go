@@ -291,6 +291,12 @@ func TestDetectWrapper(t *testing.T) {
 		{"2026-11-21T08:00:00.123456789Z stderr X y", WrapperNone},
 		{"2026-11-21T08:00:00.123456789Z host F: y", WrapperNone},
 		{"2026-11-21T08:00:00+01:00 h sshd[1]: x\n", WrapperNone},
+		// a torn line does not hide it, a line that somebody made up does not make it
+		{"torn\n" + strings.Repeat("2026-11-21T08:00:00.5Z stdout F x\n", 2), WrapperCRI},
+		{`stdout","time":"2026-11-21T08:00:00Z"}` + strings.Repeat("\n"+`{"log":"x\n","stream":"stdout","time":"2026-11-21T08:00:00Z"}`, 3) + "\n", WrapperDocker},
+		{"2026-11-21T08:00:00.5Z stdout F x\nplain\n", WrapperNone},
+		{"2026-11-21T08:00:00.5Z stdout F x\nplain\nplain\n2026-11-21T08:00:00.5Z stdout F x\n", WrapperNone},
+		{"2026-11-21T08:00:00.5Z stdout F x\n2026-11-21T08:00:00.5Z stdo", WrapperCRI},
 		{"", WrapperNone},
 		{"\n", WrapperNone},
 	}

@@ -20,23 +20,45 @@ var wrapperNames = [...]string{"", "docker", "cri"}
 // String returns `docker`, `cri` or "".
 func (w Wrapper) String() string { return wrapperNames[w%Wrapper(len(wrapperNames))] }
 
+// sampledLines is how many lines of a log tell its wrapper, at most.
+const sampledLines = 8
+
 // DetectWrapper tells the wrapper of a log by its beginning, of which 64 KB are
-// enough for any first line. Of Docker's json-file driver is a log whose first
-// line is a JSON object with the keys log, stream (stdout or stderr) and time,
-// as far as it is there; of the container runtime interface of Kubernetes is
-// one whose first line has a date, stdout or stderr, and the tag F or P.
+// enough for any first line: the one that more than half of its first lines have,
+// so that neither a torn line nor one that somebody made up hides it or makes it.
+// Of Docker's json-file driver is a line that is a JSON object with the keys log,
+// stream (stdout or stderr) and time; a single line counts as far as it is there.
+// Of the container runtime interface of Kubernetes is one that has a date, stdout
+// or stderr, and the tag F or P.
 func DetectWrapper(beginning []byte) Wrapper {
-	line := bytes.TrimLeft(beginning, "\x00")
-	end := bytes.IndexByte(line, '\n')
-	if end >= 0 {
-		line = line[:end]
+	rest := bytes.TrimLeft(beginning, "\x00")
+	var lines int
+	var of [WrapperCRI + 1]int
+	for lines < sampledLines && len(rest) > 0 {
+		line, more, whole := bytes.Cut(rest, newline)
+		rest = more
+		if !whole && lines > 0 {
+			break // cut off, and enough is known without it
+		}
+		lines++
+		of[wrapperOf(line, whole)]++
 	}
+	for _, w := range [...]Wrapper{WrapperDocker, WrapperCRI} {
+		if 2*of[w] > lines {
+			return w
+		}
+	}
+	return WrapperNone
+}
+
+// wrapperOf tells the wrapper of one line, which need not be whole.
+func wrapperOf(line []byte, whole bool) Wrapper {
 	u := unwrapper{kind: WrapperCRI}
 	if _, ok := u.open(line); ok {
 		return WrapperCRI
 	}
 	u.kind = WrapperDocker
-	if _, ok := u.open(line); ok || end < 0 && bytes.HasPrefix(line, []byte(`{"log":"`)) {
+	if _, ok := u.open(line); ok || !whole && bytes.HasPrefix(line, []byte(`{"log":"`)) {
 		return WrapperDocker
 	}
 	return WrapperNone

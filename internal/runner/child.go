@@ -45,13 +45,28 @@ func Main(args []string) (code int, ours bool) {
 	// commands would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) // without it what escapes goes to init
-	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 5)           // commands come after the guard
+	comeLast()
 	unix.CloseOnExec(socketFD)
 	c := &child{socket: os.NewFile(socketFD, "socket"), slots: make(chan struct{}, maxAtOnce), running: map[int]string{}}
 	if err := c.serve(); err != nil && !errors.Is(err, io.EOF) {
 		return 1, true
 	}
 	return 0, true
+}
+
+// niceness is how far commands come behind the guard, and behind the services that it
+// guards.
+const niceness = 10
+
+// comeLast gives way to other processes. On Linux that is a matter of each thread, and
+// threads and processes begin as the thread that started them.
+func comeLast() {
+	tasks, _ := os.ReadDir("/proc/self/task")
+	for _, t := range tasks {
+		if tid, err := strconv.Atoi(t.Name()); err == nil {
+			_ = unix.Setpriority(unix.PRIO_PROCESS, tid, niceness)
+		}
+	}
 }
 
 // child serves requests.
@@ -110,7 +125,8 @@ func (c *child) run(ctx context.Context, r Command) Result {
 		// The kernel sends Pdeathsig when this thread ends, not the process.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		c.mu.Lock() // nobody must take it for a stray before it is on the list
+		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, niceness) // of this thread, and of what it starts
+		c.mu.Lock()                                          // nobody must take it for a stray before it is on the list
 		err := cmd.Start()
 		if err == nil {
 			c.running[cmd.Process.Pid] = deliveryOf(r.Env)
@@ -220,6 +236,13 @@ func awaitExit(pid int) {
 	}
 }
 
+// A command that writes more than flood bytes is read slowly from there on: 32 kB at a
+// time, with a pause. What it writes is thrown away, and must not cost a processor.
+const (
+	flood      = 8 << 20
+	floodPause = 5 * time.Millisecond
+)
+
 // kept keeps the end of what is written to it. Safe for concurrent use.
 type kept struct {
 	mu   sync.Mutex
@@ -231,11 +254,15 @@ type kept struct {
 // Write implements io.Writer. It never fails.
 func (k *kept) Write(b []byte) (int, error) {
 	k.mu.Lock()
-	defer k.mu.Unlock()
 	k.b = append(k.b, b...)
 	if over := len(k.b) - k.max; over > 0 {
 		k.b = k.b[:copy(k.b, k.b[over:])]
 		k.lost += int64(over)
+	}
+	flooded := k.lost > flood
+	k.mu.Unlock()
+	if flooded {
+		time.Sleep(floodPause)
 	}
 	return len(b), nil
 }

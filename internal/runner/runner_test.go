@@ -104,6 +104,27 @@ func TestDo(t *testing.T) {
 	}
 }
 
+// TestCommandsComeLast shows that every command gives way to the guard, whichever
+// thread started it, and that one which floods is read slowly.
+func TestCommandsComeLast(t *testing.T) {
+	r := start(t)
+	path := script(t, "nice")
+	var wg sync.WaitGroup
+	for n := range 24 {
+		wg.Go(func() {
+			res, err := r.Do(t.Context(), Command{Argv: []string{path}, Env: []string{fmt.Sprint("GATEHOUSE_DELIVERY=nice", n)}, Limit: 20 * time.Second, Output: 100})
+			if got := strings.TrimSpace(res.Output); err != nil || got != fmt.Sprint(niceness) && got != "19" {
+				t.Errorf("niceness %s, %+v, %v", got, res, err) // 19: the test itself comes last
+			}
+		})
+	}
+	wg.Wait()
+	res, err := r.Do(t.Context(), Command{Argv: []string{script(t, "yes")}, Env: []string{"GATEHOUSE_DELIVERY=flood"}, Limit: time.Second, Output: 100})
+	if most := int64(flood + 3*(time.Second+grace)/floodPause*32<<10); err != nil || res.Lost > most {
+		t.Errorf("%d bytes were read, more than %d; %v", res.Lost, most, err)
+	}
+}
+
 // strays counts the processes that belong to a delivery.
 func strays(t *testing.T, delivery string) (n int) {
 	t.Helper()

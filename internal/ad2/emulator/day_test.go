@@ -23,7 +23,6 @@ type bench struct {
 	lost  int     // lines whose content was damaged away
 	seen  []ad2.Event
 	keep  map[ad2.Kind]bool // kinds that are compared
-	only  bool              // no line that starts something new is damaged
 }
 
 func newBench(t testing.TB, c emulator.Config, ac ad2.Config, seed uint64) *bench {

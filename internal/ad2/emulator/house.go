@@ -47,7 +47,6 @@ type Partition struct {
 	chime    bool
 	program  bool
 	shown    bool // faults are shown one by one
-	noise    string
 	noted    int
 
 	turn    int // of what is displayed in turn

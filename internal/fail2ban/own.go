@@ -7,18 +7,18 @@ import "strings"
 // here: see Covered.
 var own = map[string]string{
 	"apache-auth":        "apache apache-denied apache-strict",
-	"apache-badbots":     "web-bots",
+	"apache-badbots":     "web-bots web-spam",
 	"apache-botsearch":   "web-probes apache-probes",
 	"apache-modsecurity": "modsecurity",
 	"asterisk":           "asterisk asterisk-security",
 	"courier-auth":       "courier",
-	"courier-smtp":       "courier",
+	"courier-smtp":       "courier courier-reject",
 	"cyrus-imap":         "cyrus-imap",
 	"dovecot":            "dovecot dovecot-auth pam",
 	"dropbear":           "dropbear",
 	"drupal-auth":        "drupal",
 	"ejabberd-auth":      "ejabberd",
-	"exim":               "exim",
+	"exim":               "exim exim-reject",
 	"freeswitch":         "freeswitch",
 	"grafana":            "grafana",
 	"guacamole":          "guacamole",
@@ -28,7 +28,7 @@ var own = map[string]string{
 	"murmur":             "mumble",
 	"mysqld-auth":        "mysql",
 	"named-refused":      "bind",
-	"nginx-botsearch":    "web-probes",
+	"nginx-botsearch":    "web-probes web-searches nginx-probes",
 	"nginx-forbidden":    "nginx",
 	"nginx-http-auth":    "nginx",
 	"nginx-limit-req":    "nginx-limits",
@@ -41,11 +41,11 @@ var own = map[string]string{
 	"pure-ftpd":          "pure-ftpd pam",
 	"roundcube-auth":     "roundcube",
 	"sendmail-auth":      "sendmail",
-	"sendmail-reject":    "sendmail",
+	"sendmail-reject":    "sendmail-reject sendmail",
 	"sogo-auth":          "sogo",
-	"squid":              "squid",
+	"squid":              "squid squid-denied",
 	"sshd":               "sshd pam",
-	"traefik-auth":       "traefik",
+	"traefik-auth":       "traefik web-auth",
 	"vaultwarden":        "vaultwarden",
 	"vsftpd":             "vsftpd pam",
 	"webmin-auth":        "webmin",
@@ -69,9 +69,10 @@ var own = map[string]string{
 // ownElsewhere are the rules that read, beside those of own, what a stock filter
 // reads in its other modes (ddos, extra, aggressive).
 var ownElsewhere = map[string]string{
-	"sshd":    "sshd-probes",
-	"postfix": "postfix-probes",
-	"dovecot": "dovecot-probes",
+	"sshd":            "sshd-probes",
+	"postfix":         "postfix-probes",
+	"dovecot":         "dovecot-probes",
+	"nginx-http-auth": "nginx-probes",
 }
 
 // OwnRulesInAnyMode returns OwnRules and the rules for what the filter reads in its

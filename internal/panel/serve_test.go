@@ -211,7 +211,9 @@ func TestNoMixing(t *testing.T) {
 		})
 	}
 	both.Wait()
+	defer func() { t.Logf("on the wire: %q", wire.String()) }()
 	l.until("all keys", func() bool {
+		l.again()
 		mu.Lock()
 		defer mu.Unlock()
 		s := strings.NewReplacer("C\r", "", "V\r", "").Replace(wire.String())

@@ -211,7 +211,6 @@ func TestNoMixing(t *testing.T) {
 		})
 	}
 	both.Wait()
-	defer func() { t.Logf("on the wire: %q", wire.String()) }()
 	l.until("all keys", func() bool {
 		l.again()
 		mu.Lock()

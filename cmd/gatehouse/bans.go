@@ -69,6 +69,8 @@ func (e *env) writeBans(bans []api.Ban) error {
 		}
 		reason := b.Reason
 		switch {
+		case b.HTTP && b.Enforced:
+			reason = "(enforced by the web server) " + reason
 		case b.HTTP:
 			reason = "(not enforced: behind a proxy) " + reason
 		case !b.Enforced:

@@ -120,9 +120,14 @@ func (e *env) export(ctx context.Context, d *api.Client, w formats.Writer, f for
 		return fileFailure("write", o.to, err)
 	}
 	if e.json {
-		return e.document(map[string]any{"file": path, "bans": len(bans), "format": w.Name})
+		return e.document(map[string]any{"file": path, "bans": w.Holds(bans, now), "format": w.Name})
 	}
-	fmt.Fprintf(e.out, "%s in %s\n", counted(len(bans), "ban"), harmless(o.to))
+	holds := w.Holds(bans, now)
+	fmt.Fprintf(e.out, "%s in %s", counted(holds, "ban"), harmless(o.to))
+	if left := len(bans) - holds; left > 0 {
+		fmt.Fprintf(e.out, "; left out, because %s cannot say them: %s of some ports or behind a proxy", w.Name, counted(left, "ban"))
+	}
+	fmt.Fprintln(e.out)
 	return nil
 }
 

@@ -262,6 +262,13 @@ func (d *fakeDaemon) why(s gate.Subject) api.Why {
 		w.Verdict, w.Sentence = api.IsWatched, "203.0.113.5 is not banned: 3 failures of the 5 in 10m that sshd allows."
 		w.Windows = []api.Window{{Rule: "sshd", Count: 3, Threshold: t, Oldest: d.now.Add(-5 * time.Minute), Newest: d.now.Add(-150 * time.Second),
 			Lines: []string{"sshd[7]: Failed password for root from 203.0.113.5 port 4 ssh2"}}}
+	case "100.66.7.0/24":
+		w.Verdict, w.Sentence = api.IsBanned, "100.66.7.0/24 is banned by aggregate."
+		w.History = []gate.Record{{Seq: 3, Decision: gate.Decision{Time: d.now, Verdict: gate.Ban, Subject: s, Rule: "aggregate", Why: "2 offenders",
+			Proof: &gate.Proof{Count: 1, First: []gate.Event{{Class: gate.ClassInfo, Subject: subject("100.66.7.2"), Line: "5 failed logins at once"}}}}}}
+	case "198.51.100.9":
+		w.Verdict, w.Sentence = api.IsBanned, "198.51.100.9 lies in 198.51.100.0/24, which is banned by the list drop."
+		w.Lists = []api.Listing{{List: "drop", Entry: subject("198.51.100.0/24"), Verdict: gate.Ban, Since: d.now.Add(-time.Hour), InForce: true}}
 	case "127.0.0.1":
 		w.Verdict, w.Sentence, w.Allowed = api.IsNever, "127.0.0.1 can never be banned: it is loopback.", "it is loopback"
 	}

@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -160,7 +162,24 @@ func (e *env) matchRules(arg string) (string, []*rules.Rule, error) {
 	if err != nil {
 		return "", nil, misused("it is neither a file nor the name of a rule, and so an expression; see: gatehouse rules list", "match: %v", err)
 	}
+	if !e.json {
+		for _, n := range expressionNotes(arg, book) {
+			fmt.Fprintln(e.err, "note: "+harmless(n))
+		}
+	}
 	return "expression " + gate.Quote(arg, 64), []*rules.Rule{r}, nil
+}
+
+// expressionNotes says what is odd about an expression: that it looks like the name
+// of a rule with a mistake in it, and that it catches nobody.
+func expressionNotes(expr string, book []*rules.Rule) (notes []string) {
+	if name := rules.Nearest(expr, book); name != "" {
+		notes = append(notes, gate.Quote(expr, 64)+" is no rule, and so an expression; did you mean the rule "+name+"?")
+	}
+	if !strings.Contains(expr, "<addr") {
+		notes = append(notes, "the expression has no <addr>, so it finds lines and nobody who could be banned")
+	}
+	return notes
 }
 
 // fileSize returns the size of an open file in bytes, 0 where it is none.

@@ -215,7 +215,10 @@ func decodeTimed(ctx context.Context, in io.Reader, w *bufio.Writer) error {
 		return nil
 	}
 	return wireLines(ctx, in, w, func(number int, line []byte) error {
-		seconds, text, _ := strings.Cut(strings.TrimLeft(string(line), " \t"), " ")
+		seconds, text := strings.TrimLeft(string(line), " \t"), ""
+		if i := strings.IndexAny(seconds, " \t"); i >= 0 {
+			seconds, text = seconds[:i], seconds[i+1:]
+		}
 		if seconds == "" && text == "" {
 			return nil
 		}

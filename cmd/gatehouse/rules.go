@@ -41,7 +41,11 @@ func rulesCommand(e *env) *cobra.Command {
 					if ports == "" {
 						ports = "-"
 					}
-					t.add(r.Name, ports, r.Evidence.String(), grouped(len(r.Patterns)), r.Title)
+					title := r.Title
+					if r.Optional {
+						title += " (only where named)"
+					}
+					t.add(r.Name, ports, r.Evidence.String(), grouped(len(r.Patterns)), title)
 				}
 				return e.columns(t)
 			},
@@ -99,6 +103,7 @@ type ruleDoc struct {
 	Journal   []string       `json:"journal"`
 	Threshold gate.Threshold `json:"threshold"` // empty = the configured default
 	Session   string         `json:"session"`
+	Optional  bool           `json:"optional,omitempty"` // auto leaves it out
 	Patterns  []patternDoc   `json:"patterns"`
 	Samples   int            `json:"samples"`
 }
@@ -115,7 +120,7 @@ type patternDoc struct {
 
 func documentRule(r *rules.Rule) ruleDoc {
 	d := ruleDoc{
-		Name: r.Name, Title: r.Title, Doc: r.Doc, Service: r.Service, Ports: r.Ports, Evidence: r.Evidence,
+		Name: r.Name, Title: r.Title, Doc: r.Doc, Service: r.Service, Ports: r.Ports, Evidence: r.Evidence, Optional: r.Optional,
 		Format: r.Format.String(), Programs: orNone(r.Programs), Files: orNone(r.Sources.Files), Journal: orNone(r.Sources.Journal),
 		Threshold: r.Threshold, Session: r.Session.String(), Samples: len(r.Samples),
 	}
@@ -172,6 +177,9 @@ func (e *env) writeRule(r *rules.Rule) {
 	row("journal", strings.Join(r.Sources.Journal, ", "))
 	row("threshold", r.Threshold.String())
 	row("session", r.Session.String())
+	if r.Optional {
+		row("watched", "only where it is named: `- rule: "+r.Name+"`")
+	}
 	row("samples", grouped(len(r.Samples)))
 	fmt.Fprintln(e.out)
 	_ = e.columns(t) // what the terminal did not take is not told to it

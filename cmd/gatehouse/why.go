@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -92,6 +93,8 @@ func (e *env) writeWhy(w api.Why) {
 			names = append(names, b.Subject.String())
 		}
 		fmt.Fprintf(e.out, "\nundo it with: gatehouse unban %s\n", strings.Join(names, " "))
+	} else if w.Allowed == "" && slices.ContainsFunc(w.Lists, func(l api.Listing) bool { return l.Verdict == gate.Ban && l.InForce }) {
+		fmt.Fprintf(e.out, "\nlet it in all the same with: gatehouse allow add %s\n", w.Subject)
 	}
 }
 
@@ -119,8 +122,10 @@ func (e *env) writeBan(b api.Ban) {
 	}
 	t.add("  reason", b.Reason)
 	switch {
+	case b.HTTP && b.Enforced:
+		t.add("  enforced", "by the web server or the proxy that reads a file of exports: it comes by a trusted proxy, whose packets are all that the kernel sees")
 	case b.HTTP:
-		t.add("  enforced", "no: it comes by a trusted proxy, whose packets are all that the kernel sees; refuse it in the web server or the proxy")
+		t.add("  enforced", "no: it comes by a trusted proxy, whose packets are all that the kernel sees; refuse it in the web server or the proxy (exports: in the configuration)")
 	case !b.Enforced:
 		t.add("  enforced", "no: see gatehouse status")
 	}
@@ -156,17 +161,22 @@ func (e *env) writeHistory(rs []gate.Record) {
 		}
 		fmt.Fprintf(e.out, "  %s  %s: %s\n", e.paint(faint, clock(r.Time)), what, harmless(r.Why))
 		if r.Proof != nil {
-			e.writeProof(*r.Proof)
+			e.writeProof(r.Subject, *r.Proof)
 		}
 	}
 }
 
-// writeProof writes the lines that a decision rests on.
-func (e *env) writeProof(p gate.Proof) {
+// writeProof writes the lines that a decision on a subject rests on. What is told
+// of others, as of the offenders of a network, names them.
+func (e *env) writeProof(about gate.Subject, p gate.Proof) {
 	lines := func(events []gate.Event) {
 		for _, ev := range events {
+			line := harmless(ev.Line)
+			if who := ev.Subject.String(); ev.Class == gate.ClassInfo && ev.Subject != about && !strings.Contains(line, who) {
+				line = who + ": " + line
+			}
 			if ev.Line != "" {
-				fmt.Fprintf(e.out, "    %s\n", harmless(ev.Line))
+				fmt.Fprintf(e.out, "    %s\n", line)
 			}
 		}
 	}

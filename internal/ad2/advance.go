@@ -24,19 +24,24 @@ func (p *Panel) Next() time.Time {
 	if p.link && !p.mute && !p.begun.IsZero() {
 		sooner(p.lastHeard().Add(p.c.Silence))
 	}
-	if p.battery.Bad && !p.battery.ShownAt.IsZero() {
-		sooner(p.battery.ShownAt.Add(p.patience(hold)))
-	}
 	for part := range p.all {
 		if part.Goodbye != nil {
 			sooner(part.Due)
 		}
-		if part.Alarm && len(part.Reports) == 0 && !part.BellAt.IsZero() {
+	}
+	if p.mute || !p.link {
+		return next // nothing ends because nothing is heard
+	}
+	if p.battery.Bad && !p.battery.ShownAt.IsZero() {
+		sooner(p.battery.ShownAt.Add(p.patience(hold)))
+	}
+	for part := range p.all {
+		if part.Alarm && len(part.Reports) == 0 && part.Seen.After(part.BellAt) && !part.BellAt.IsZero() {
 			sooner(part.BellAt.Add(hold))
 		}
 	}
 	if len(p.modules) > 0 || p.lapsing() {
-		sooner(p.heard.Add(longHold))
+		sooner(p.lastHeard().Add(longHold))
 	}
 	return next
 }

@@ -140,6 +140,8 @@ func parse(line string) (Message, error) {
 	switch {
 	case line == "":
 		return nil, invalid("it is empty")
+	case !utf8.ValidString(line):
+		return nil, invalid("it has bytes that are no text")
 	case line[0] != '!' || strings.HasPrefix(line, "!KPM"):
 		return parseKeypad(line)
 	case strings.HasPrefix(line, "!EXP"), strings.HasPrefix(line, "!REL"):
@@ -178,19 +180,6 @@ func hexadecimal(s string) (int, bool) {
 	s = strings.TrimPrefix(strings.TrimPrefix(s, "0x"), "0X")
 	n, err := strconv.ParseInt(s, 16, 64)
 	return int(n), err == nil
-}
-
-// legible returns text of the wire as UTF-8: as it is where it is valid, else
-// each byte as the character of ISO 8859-1 with that number.
-func legible(s string) string {
-	if utf8.ValidString(s) {
-		return s
-	}
-	r := make([]rune, len(s))
-	for i := range len(s) {
-		r[i] = rune(s[i])
-	}
-	return string(r)
 }
 
 // onlyHex reports whether s consists of hexadecimal digits, one at least.

@@ -27,7 +27,7 @@ func parseVersion(line string) (*Version, error) {
 	if !ok || strings.Contains(values, ":") || len(parts) < 3 {
 		return nil, invalid("a version says serial number, firmware and flags")
 	}
-	return &Version{legible(parts[0]), legible(parts[1]), legible(parts[2])}, nil
+	return &Version{parts[0], parts[1], parts[2]}, nil
 }
 
 // Settings is the configuration of the device, in answer to `C`.
@@ -80,7 +80,7 @@ func (s *Settings) set(key, value string) error {
 	ok := true
 	switch key {
 	case "MODE":
-		ok = value == "A" || value == "D" || value == "-"
+		ok = value == "A" || value == "D"
 		s.DSC = value == "D"
 	case "ADDRESS":
 		s.Address, ok = decimal(value)
@@ -89,6 +89,7 @@ func (s *Settings) set(key, value string) error {
 	case "MASK":
 		var mask int
 		mask, ok = hexadecimal(value)
+		ok = ok && mask >= 0 && mask <= 0xffffffff
 		s.Mask = uint32(mask)
 	case "EXP":
 		ok = flags(value, s.Zones[:])
@@ -192,7 +193,7 @@ type Note struct {
 func (*Note) Type() string { return "none" }
 
 func parseNote(line string) *Note {
-	n := &Note{Line: legible(line)}
+	n := &Note{Line: line}
 	switch {
 	case strings.HasPrefix(line, "!Sending."):
 		dots := len(line) - len("!Sending") - len(strings.TrimLeft(line[len("!Sending"):], "."))

@@ -101,7 +101,7 @@ func parseKeypad(line string) (*Keypad, error) {
 	if len(text) < 3 || text[0] != '"' || text[len(text)-1] != '"' || strings.ContainsRune(text, '\n') {
 		return nil, invalid("its text is not in quotes")
 	}
-	k := &Keypad{Bits: bits, Code: code, Data: data, Text: legible(strings.Trim(text, `"`)), System: -1, Cursor: -1}
+	k := &Keypad{Bits: bits, Code: code, Data: data, Text: strings.Trim(text, `"`), System: -1, Cursor: -1}
 	if len(bits) < int(bitSystem) {
 		return nil, invalid("bits are missing")
 	}
@@ -122,7 +122,7 @@ func parseKeypad(line string) (*Keypad, error) {
 	}
 	mask, _ := strconv.ParseUint(data[2:10], 16, 32) // 8 hexadecimal digits
 	k.Mask = uint32(mask)
-	if k.frame(9)&1 == 1 && (k.at(bitPanel) == 'A' || k.at(bitPanel) == 'D' || k.at(bitPanel) == '-') {
+	if k.frame(9)&1 == 1 {
 		if len(data) < 22 {
 			return nil, invalid("its frame ends before the cursor")
 		}

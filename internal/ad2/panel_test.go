@@ -125,8 +125,20 @@ func repeat(from float64, n int, lines ...string) (out []step) {
 	return out
 }
 
-// TestStories plays what happens in a house, and the faults of older software that
-// must not be ours.
+// TestStories plays what happens in a house, and the faults of the usual software
+// that must not be ours. Where its events are others, it is for one of these reasons:
+//
+//   - it takes a zone for closed when the display skipped it once, or showed
+//     something in between, or has not shown it for 30 s: with nine open zones, a key
+//     that is pressed, or while armed that is wrong;
+//   - READY of one partition closes the zones of another, and arming one disarms
+//     the other: it knows no partitions;
+//   - it ends a fire after 30 s while the bit is still set, and reports loss of mains
+//     power the wrong way round;
+//   - it takes CHECK of a zone, and of a module, for an open zone; seconds of the
+//     exit delay are none either;
+//   - it takes no panic from reports unless told to, a dash for a bit that is set, and
+//     the low battery of a sensor for that of the panel.
 func TestStories(t *testing.T) {
 	for name, steps := range map[string][]step{
 		"a zone opens and closes": {
@@ -168,6 +180,10 @@ func TestStories(t *testing.T) {
 		"a lost line is not a closed zone": {
 			{0, fault(2), "fault 1/2"}, {4, fault(5), "fault 1/5"}, {8, fault(9), "fault 1/9"}, {12, fault(2), ""}, {16, fault(5), ""}, {20, fault(9), ""},
 			{24, fault(2), ""}, {28, "[0000000100~", ""}, {32, fault(9), ""}, {36, fault(2), ""}, {44, fault(9), ""}, {48, fault(2), ""}, {52, fault(5), ""},
+		},
+		"two lines that are lost without a trace are not a closed zone": {
+			{0, fault(2), "fault 1/2"}, {4, fault(5), "fault 1/5"}, {8, fault(9), "fault 1/9"}, {12, fault(2), ""}, {16, fault(5), ""}, {20, fault(9), ""},
+			{24, fault(2), ""}, {32, fault(9), ""}, {36, fault(2), ""}, {44, fault(9), ""}, {48, fault(2), ""}, {52, fault(5), ""},
 		},
 		"nothing closes while armed": {
 			{0, fault(4), "fault 1/4"}, {29, stay, "arm 1 stay"}, {31, stay, ""}, {71, stay, ""}, {111, stay, ""}, {120, idle, "disarm 1, restore 1/4"},

@@ -43,11 +43,11 @@ func parseReport(line string) (*Report, error) {
 	if !ok || strings.Contains(values, ":") || len(parts) != 3 && len(parts) != 4 {
 		return nil, invalid("a report says user or zone, partition and event")
 	}
-	r := &Report{Version: len(parts) - 2, Data: legible(parts[0]), Partition: legible(parts[1]), Event: legible(parts[2])}
+	r := &Report{Version: len(parts) - 2, Data: parts[0], Partition: parts[1], Event: parts[2]}
 	if r.Version == 1 {
 		return r, nil
 	}
-	r.Extra = legible(parts[3])
+	r.Extra = parts[3]
 	event := strings.Split(r.Event, "_")
 	r.Prefix = event[0]
 	if len(event) < 2 || len(event[1]) < 2 {

@@ -72,7 +72,7 @@ func parseRadio(line string) (*Radio, error) {
 	if !ok {
 		return nil, invalid("the bits of a wireless sensor are hexadecimal")
 	}
-	r := &Radio{Serial: legible(parts[0]), Value: v, Battery: v&2 != 0, Supervision: v&4 != 0}
+	r := &Radio{Serial: parts[0], Value: v, Battery: v&2 != 0, Supervision: v&4 != 0}
 	for i, bit := range []int{0x80, 0x20, 0x10, 0x40} {
 		r.Loop[i] = v&bit != 0
 	}
@@ -92,7 +92,7 @@ func parseGraphic(line string) (*Graphic, error) {
 	if !ok || strings.Contains(value, ":") {
 		return nil, invalid("a message for graphic keypads has one colon")
 	}
-	return &Graphic{legible(value)}, nil
+	return &Graphic{value}, nil
 }
 
 // interface checks: each message has its form as a document.

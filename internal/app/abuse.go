@@ -87,7 +87,7 @@ func reportPart(name string) string { return keepReport + " " + name }
 // reportDeps is what reports use of the rest; Tell is for the caller to add.
 func (d *daemon) reportDeps(c *config.Config) report.Deps {
 	return report.Deps{
-		Log: d.log, Host: hostName(), Store: d.ledger.Keep(keepReport), Newest: d.ledger.Newest, Follow: d.ledger.Follow,
+		Log: d.log, Host: hostName(), Store: d.ledger.Keep(keepReport), Newest: d.ledger.Newest, Flush: d.ledger.Flush, Follow: d.ledger.Follow,
 		Records: func(after uint64, since time.Time, limit int) ([]gate.Record, error) {
 			return d.ledger.Records(ledger.Query{After: after, Since: since, Limit: limit})
 		},
@@ -124,8 +124,8 @@ func whomOf(f enrich.Facts, asked bool) report.Whom {
 			w.Name = n.Name
 		}
 	}
-	if asked && f.Held.Source == "" && len(f.Problems) > 0 {
-		w.Problem = "its abuse contact is not known: " + strings.Join(f.Problems, "; ")
+	if asked && f.Held.Source == "" {
+		w.Problem = "its abuse contact is not known: " + strings.Join(f.Unregistered, "; ")
 	}
 	return w
 }

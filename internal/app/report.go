@@ -226,6 +226,8 @@ func (d *daemon) why(ctx context.Context, s gate.Subject) (api.Why, error) {
 	w.Verdict = verdictOf(known)
 	if len(known.Text) > 0 {
 		w.Sentence = known.Text[0]
+	} else if !s.IsNet() {
+		w.Sentence = s.String() + " is no address: what is known of it is what was decided about it"
 	}
 	if w.Allowed = known.Guarded; w.Allowed == "" && len(known.Allowed) > 0 {
 		w.Allowed = "it is on the allow list (" + known.Allowed[0].Text + ")"

@@ -127,11 +127,23 @@ func (c *Config) checkReports(d *decoder, n *node) {
 		channels[ch.Name] = n
 		mails[ch.Name] = len(ch.Mail) > 0
 	}
+	if s := n.get("notify"); s != nil {
+		if cs := s.get("channels"); cs != nil && cs.kind == list {
+			for _, e := range cs.items { // those with an error of their own, too
+				if name := e.get("name"); name != nil && name.kind == text && channels[name.text] == nil {
+					channels[name.text], mails[name.text] = n, e.get("mail") != nil
+				}
+			}
+		}
+	}
 	if to := at.get("to"); to != nil && to.kind == list {
 		for _, e := range to.items {
 			m := e.get("mail")
 			if m == nil || m.kind != text {
 				continue
+			}
+			if c.Enrich.Lookups == "off" {
+				d.problem(m, "write enrich: {lookups: asked}, or remove the entry", "nobody is asked for abuse contacts: lookups is off")
 			}
 			if d.channelAt(m, channels); channels[m.text] != nil && !mails[m.text] {
 				d.problem(m, "name a channel with mail in it", "the channel %s does not send mail", gate.Quote(m.text, 64))

@@ -128,8 +128,10 @@ report:
 	}
 	y.daemon.Start()
 	next := y.daemon.Follow()
-	isTold := func(word string) func(rig.Entry) bool {
-		return func(e rig.Entry) bool { return e.Rule == "report" && strings.Contains(e.Why, word) }
+	isTold := func(addr, word string) func(rig.Entry) bool {
+		return func(e rig.Entry) bool {
+			return e.Rule == "report" && e.Subject == addr && strings.Contains(e.Why, word)
+		}
 	}
 	// A registry that hangs: the bans come all the same, and at once.
 	for i := range 3 {
@@ -145,11 +147,9 @@ report:
 	release()
 	failures(t, y.log, "45.0.0.7", 3)
 	failures(t, y.log, "45.0.0.50", 3) // allowed: not even banned
-	for _, who := range []string{"45.0.0.7 was reported to service", "45.0.0.7 was reported to holder (abuse@hosting.example)"} {
-		if e, err := next(isTold(who)); err != nil {
+	for _, who := range []string{"reported to service", "reported to holder (abuse@hosting.example)"} {
+		if _, err := next(isTold("45.0.0.7", who)); err != nil {
 			t.Fatalf("%s: %v", who, err)
-		} else if e.Subject != "45.0.0.7" {
-			t.Errorf("the record is on %s", e.Subject)
 		}
 	}
 	posts, mails := o.counts()
@@ -194,7 +194,7 @@ report:
 		t.Fatal(err)
 	}
 	failures(t, y.log, "45.0.0.8", 3)
-	if _, err := next(isTold("45.0.0.8 was reported to holder")); err != nil {
+	if _, err := next(isTold("45.0.0.8", "reported to holder")); err != nil {
 		t.Fatal(err)
 	}
 	if p, m := o.counts(); p != posts+1 || m != mails+1 {

@@ -3,9 +3,9 @@ package enrich
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -109,7 +109,8 @@ func (e *Enricher) Look(ctx context.Context, addr netip.Addr, fresh bool) Facts 
 	addr = addr.Unmap().WithZone("")
 	if e.c.Lookups == Off {
 		f := e.Known(addr)
-		f.Problems = append(f.Problems, "nobody else is asked: enrich: lookups: off")
+		f.Unregistered = []string{"nobody else is asked: enrich: lookups: off"}
+		f.Problems = append(f.Problems, f.Unregistered...)
 		return f
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
@@ -138,6 +139,9 @@ func (e *Enricher) Look(ctx context.Context, addr netip.Addr, fresh bool) Facts 
 	}
 	if held.Source != "" {
 		f.hold(held)
+	}
+	if f.Held.Source == "" {
+		f.Unregistered = problems
 	}
 	f.Problems = append(f.Problems, problems...)
 	return f
@@ -205,7 +209,7 @@ func (e *Enricher) fail(addr netip.Addr, problems []string) {
 	if len(e.failed) >= maxNamed {
 		clear(e.failed)
 	}
-	why := fmt.Sprintf("not asked again yet; before: %s", problems[len(problems)-1])
+	why := "not asked again yet; before: " + strings.Join(problems, "; ")
 	e.failed[addr] = failure{why, e.d.Now()}
 }
 

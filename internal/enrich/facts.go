@@ -35,6 +35,8 @@ type Facts struct {
 	Operator string       `json:"operator,omitempty"` // name of that network
 	Held     Registration `json:"held,omitzero"`
 	Problems []string     `json:"problems,omitempty"` // what could not be learned, and why
+	// Unregistered is those of the problems that are why Held is empty.
+	Unregistered []string `json:"-"`
 }
 
 // IsEmpty reports whether nothing is known.

@@ -80,12 +80,6 @@ func (w *world) dial(ctx context.Context, network, address string) (net.Conn, er
 	return (&net.Dialer{}).DialContext(ctx, network, to)
 }
 
-func (w *world) count(address string) int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.asked[address]
-}
-
 // web serves a function, and returns its URL.
 func (w *world) web(f http.HandlerFunc) string {
 	s := httptest.NewServer(f)

@@ -74,8 +74,8 @@ func TestRDAP(t *testing.T) {
 		{"not found", status(404), "", "knows nothing"},
 		{"an error", status(500), "", "500"},
 		{"too many", status(429, "Retry-After", "120"), "", "429"},
-		{"a redirect to itself", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, 302) }, "", "circle"},
-		{"redirects without end", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", 302) }, "", "more than 4"},
+		{"a redirect to itself", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }, "", "circle"},
+		{"redirects without end", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", http.StatusFound) }, "", "more than 4"},
 		{"a redirect to nowhere", status(302), "", "nowhere"},
 		{"a redirect to a file", status(302, "Location", "file:///etc/passwd"), "", "nowhere"},
 		{"a redirect to elsewhere", status(302, "Location", "http://elsewhere.example/ip/45.0.0.7"), "", "no such host"},
@@ -119,7 +119,9 @@ func TestRedirect(t *testing.T) {
 		}
 		_, _ = io.WriteString(rw, ripe)
 	})
-	first := w.web(func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, second+r.URL.Path, 301) })
+	first := w.web(func(rw http.ResponseWriter, r *http.Request) {
+		http.Redirect(rw, r, second+r.URL.Path, http.StatusMovedPermanently)
+	})
 	if f := w.enricher(first, nil).Look(t.Context(), addr4, false); f.Held.Title != "EXAMPLE-NET" {
 		t.Errorf("%+v", f)
 	}

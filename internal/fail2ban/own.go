@@ -73,6 +73,8 @@ var ownElsewhere = map[string]string{
 	"postfix":         "postfix-probes",
 	"dovecot":         "dovecot-probes",
 	"nginx-http-auth": "nginx-probes",
+	"exim":            "exim-names",
+	"apache-auth":     "apache-evasive",
 }
 
 // OwnRulesInAnyMode returns OwnRules and the rules for what the filter reads in its

@@ -130,6 +130,7 @@ func (k key) addr(v6 bool) netip.Addr {
 // element is one member of a set.
 type element struct {
 	key  key
+	wide *[20]byte     // in place of key where a concatenation is longer than that; written only, never read back
 	end  bool          // in an interval set: the first key behind a range
 	life time.Duration // what is left of it; 0 = it stays. Whole milliseconds, rounded up
 	goes string        // in a map to verdicts: the chain that a packet goes to; written only, never read back

@@ -154,6 +154,15 @@ func TestFifthPort(t *testing.T) {
 			if n := s.Lift(subject(from)); n != 1 || s.held(from) {
 				t.Errorf("lifted %d, held %v", n, s.held(from))
 			}
+			// what counted is forgotten: again the fifth port, and none before it
+			for port := uint16(200); port < 204; port++ {
+				if s.knock(a, port); s.held(from) {
+					t.Fatalf("held at port %d after it was let go", port)
+				}
+			}
+			if s.knock(a, 204); !s.held(from) {
+				t.Fatal("not held at the fifth port after it was let go")
+			}
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"encoding/binary"
 	"net/netip"
 
 	"gatehouse/internal/gate"
@@ -59,6 +60,21 @@ func dynamic(size uint32, types ...uint32) setSpec {
 	return s
 }
 
+// slotSet describes a set of slots.
+func slotSet(v6 bool, size uint32) setSpec {
+	if v6 {
+		return dynamic(size, typeIPv6, typePort)
+	}
+	return dynamic(size, typeIPv4, typePort)
+}
+
+// slotKey is the key of one slot of a source: the parts of a concatenation fill a
+// multiple of four bytes each.
+func slotKey(a netip.Addr, n int) (k [20]byte) {
+	binary.BigEndian.PutUint16(k[copy(k[:], a.AsSlice()):], uint16(n))
+	return k
+}
+
 // counting names the three sets that count one kind of thing of one family.
 type counting struct{ seen, slots string }
 
@@ -88,7 +104,7 @@ func (t *traps) plan(g *generation, number uint32) (ops []op) {
 		keep(liveSet(v6), dynamic(mostLive, ip))
 		keep("crowd"+d, dynamic(mostCrowds, ip))
 		keep(countPorts.of(v6).seen, dynamic(mostSeen, ip, typeProto, typePort))
-		keep(countPorts.of(v6).slots, dynamic(mostSlots, ip, typePort))
+		keep(countPorts.of(v6).slots, slotSet(v6, mostSlots))
 		keep(countAddresses.of(v6).seen, dynamic(mostFew, ip, ip))
 		keep(countAddresses.of(v6).slots, dynamic(mostFew, ip, typePort))
 		keep(countNetwork.of(v6).seen, dynamic(mostFew, ip, typeProto, typePort))

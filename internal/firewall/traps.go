@@ -122,8 +122,8 @@ func (f *Firewall) liveSource(p netip.Prefix) bool {
 	return err == nil && ok
 }
 
-// Lift lets a held address, or all that are held within a prefix, go. It returns
-// how many there were.
+// Lift lets a held address, or all that are held within a prefix, go, and forgets
+// which ports count against them. It returns how many were held.
 func (f *Firewall) Lift(s gate.Subject) (n int) {
 	f.mu.Lock()
 	defer f.unlock()
@@ -136,6 +136,7 @@ func (f *Firewall) Lift(s gate.Subject) (n int) {
 		if f.kernel.commit([]op{o}) == nil {
 			n++
 		}
+		f.forgetSlots(a)
 	}
 	for _, p := range holdKeys(s.Prefix()) {
 		lift(p.Addr())
@@ -149,6 +150,20 @@ func (f *Firewall) Lift(s gate.Subject) (n int) {
 		}
 	}
 	return n
+}
+
+// forgetSlots frees the slots that a source has taken: the next hold needs as many
+// different ports as the first one. Each is a batch of its own, because one that is
+// not taken would undo the others.
+func (f *Firewall) forgetSlots(a netip.Addr) {
+	for _, c := range []counting{countPorts, countAddresses} {
+		o := op{verb: deleteElements, name: c.of(a.Is6()).slots, set: slotSet(a.Is6(), mostSlots)}
+		for i := 1; i < f.traps.want.Distinct; i++ {
+			k := slotKey(a, i)
+			o.elems = []element{{wide: &k}}
+			_ = f.kernel.commit([]op{o}) // one that is not taken is no error
+		}
+	}
 }
 
 // Holds lists at most so many sources that are held, those that will be held

@@ -251,7 +251,11 @@ func (e *encoder) elements(o *op) {
 		x := &o.elems[i]
 		item := e.nest(unix.NFTA_LIST_ELEM)
 		k := e.nest(unix.NFTA_SET_ELEM_KEY)
-		e.bytes(unix.NFTA_DATA_VALUE, x.key[:o.set.keyLen])
+		value := x.key[:]
+		if x.wide != nil {
+			value = x.wide[:]
+		}
+		e.bytes(unix.NFTA_DATA_VALUE, value[:o.set.keyLen])
 		e.close(k)
 		if x.end {
 			e.u32(unix.NFTA_SET_ELEM_FLAGS, unix.NFT_SET_ELEM_INTERVAL_END)

@@ -39,12 +39,18 @@ func hookExample(name string) func(fail2ban.Call, *fail2ban.Jail) string {
 	}
 }
 
+// fixed shows the same for each action of a kind.
+func fixed(example string) func(fail2ban.Call, *fail2ban.Jail) string {
+	return func(fail2ban.Call, *fail2ban.Jail) string { return example }
+}
+
 // kinds are the stock actions that do something else than ban.
 var kinds = []kind{
-	{[]string{"sendmail", "mail", "smtp", "mail-whois", "apprise"}, "notify", "tells somebody", func(fail2ban.Call, *fail2ban.Jail) string {
-		return "notify: {channels: [{name: mail, mail: [you@example.org]}]}"
-	}},
-	{[]string{"abuseipdb", "blocklist_de", "badips", "dshield", "mynetwatchman", "complain", "xarf-login-attack", "ipthreat"}, "report", "reports the address elsewhere", hookExample("report")},
+	{[]string{"sendmail", "mail", "smtp", "mail-whois", "apprise"}, "notify", "tells somebody", fixed("notify: {channels: [{name: mail, mail: [you@example.org]}]}")},
+	{[]string{"abuseipdb"}, "report", "reports the address elsewhere", fixed("report: {to: [{name: abuseipdb, abuseipdb: {file: /etc/gatehouse/abuseipdb.key}}]}")},
+	{[]string{"blocklist_de"}, "report", "reports the address elsewhere", fixed("report: {to: [{name: blocklist, blocklist_de: {file: /etc/gatehouse/blocklist.key}, server: you@example.org}]}")},
+	{[]string{"complain", "xarf-login-attack"}, "report", "writes to who holds the address", fixed("report: {organisation: Example Ltd, contact: abuse@example.org, to: [{name: holder, mail: mail}]}, and a channel mail under notify")},
+	{[]string{"badips", "dshield", "mynetwatchman", "ipthreat"}, "report", "reports the address elsewhere", hookExample("report")},
 	{[]string{"cloudflare", "netscaler", "nsupdate", "nginx-block-map"}, "hooks", "shuts the address out elsewhere", hookExample("on-ban")},
 }
 

@@ -3,7 +3,9 @@ package migrate
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"path"
 	"slices"
@@ -125,13 +127,28 @@ func linesOf(src []byte) func(yield func(int, string) bool) {
 	}
 }
 
+// staticIgnore is the end of the name of Debian's ignore file of the operator's.
+const staticIgnore = ".static"
+
 // read reads a file that an option names.
 func (r *portsentryReader) read(option, name string) ([]byte, bool) {
 	if name == "" || r.o.ReadFile == nil {
 		return nil, false
 	}
 	src, err := r.o.ReadFile(name)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) && option == "IGNORE_FILE" {
+		// Debian makes the file anew of this one whenever PortSentry starts.
+		if static, staticErr := r.o.ReadFile(name + staticIgnore); staticErr == nil {
+			name, src, err = name+staticIgnore, static, nil
+		}
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && option == "HISTORY_FILE":
+		return nil, false // nobody was seen yet
+	case errors.Is(err, fs.ErrNotExist):
+		r.remark("", r.values[option].line, option+": there is no file "+gate.Quote(name, 200), "put who is never to be banned under allow")
+		return nil, false
+	case err != nil:
 		r.remark("", r.values[option].line, option+": "+oneLine(err.Error()), "")
 		return nil, false
 	}
@@ -337,7 +354,7 @@ func timeBefore(text string) time.Time {
 func (r *portsentryReader) write(allow []string) {
 	var p page
 	p.comment("", "Made by gatehouse import portsentry from "+r.o.File+".")
-	p.comment("", "What scans: means is in docs/scans.md, with PortSentry's options beside ours.")
+	p.comment("", "What scan: means is in docs/scans.md, with PortSentry's options beside ours.")
 	r.section(&p, "", "")
 	if len(allow) > 0 {
 		p.line("")

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +122,28 @@ func TestPortsentryUnreadable(t *testing.T) {
 	got := ReadPortsentry([]byte("IGNORE_FILE=\"/no\"\nBLOCK_TCP=1\nBLOCK_UDP=1\n"), PortsentryOptions{ReadFile: func(string) ([]byte, error) { return nil, errors.New("no such\nfile") }})
 	if len(got.Remarks) != 1 || strings.Contains(got.Remarks[0].Text, "\n") {
 		t.Errorf("%v", got.Remarks)
+	}
+}
+
+// What a configuration names need not be there: Debian keeps the operator's ignore
+// file beside the one that it makes, and a history begins with the first scan.
+func TestPortsentryFilesThatAreNotThere(t *testing.T) {
+	const conf = "IGNORE_FILE=\"/e/ignore\"\nHISTORY_FILE=\"/v/history\"\nTCP_PORTS=\"23\"\nBLOCK_TCP=1\nBLOCK_UDP=1\n"
+	there := map[string]string{"/e/ignore.static": "192.0.2.1\n"}
+	read := func(name string) ([]byte, error) {
+		if text, ok := there[name]; ok {
+			return []byte(text), nil
+		}
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	got := ReadPortsentry([]byte(conf), PortsentryOptions{File: "c", ReadFile: read})
+	if len(got.Remarks) != 0 || !slices.Equal(got.Files, []string{"/e/ignore.static"}) || !strings.Contains(string(got.Text), "allow: [192.0.2.1]") {
+		t.Errorf("%+v %q\n%s", got.Remarks, got.Files, got.Text)
+	}
+	clear(there)
+	got = ReadPortsentry([]byte(conf), PortsentryOptions{File: "c", ReadFile: read})
+	if len(got.Remarks) != 1 || got.Remarks[0].Place != "c:1" || !strings.Contains(got.Remarks[0].Text, `there is no file "/e/ignore"`) || got.Remarks[0].Hint == "" {
+		t.Errorf("%+v", got.Remarks)
 	}
 }
 

@@ -95,6 +95,8 @@ var kinds = []kind{
 	{"status.*", Notice, "status", "changes of status"},
 	{"notify.*", Warning, "notifications", "messages on notifications"},
 	{"report.failed", Warning, "abuse not reported", "reports of abuse that failed"},
+	{"report.digest", Info, "digest", "digests"},
+	{"report.dry", Info, "abuse not reported, as asked", "reports of abuse that were not sent, as asked"},
 	{"report.*", Info, "abuse reported", "reports of abuse"},
 	{"test", Notice, "test message", "test messages"},
 }

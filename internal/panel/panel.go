@@ -31,6 +31,7 @@ type Panel struct {
 	lines    ad2.Lines
 	up       bool
 	greeted  bool // the adapter has spoken since it was connected
+	noise    int  // lines that were none since then, while it had not
 	place    string
 	why      string
 	hint     string
@@ -47,7 +48,7 @@ type Panel struct {
 	failures uint64 // ... of which it could not deliver
 	version  string // the adapter's lines of that kind, as they came
 	settings string
-	teller   teller
+	teller   *teller
 	out      *outbox
 
 	budget budget // of records about clients
@@ -63,6 +64,7 @@ const (
 	keepEvery = 5 * time.Second  // at most, state is kept
 	askAfter  = 30 * time.Second // of silence, the adapter is asked whether it is there
 	shortest  = 100 * time.Millisecond
+	noiseMost = 10 // lines of noise before the first message are a fault
 )
 
 // New returns a Panel that is not connected yet. The error says what is wrong with
@@ -74,8 +76,9 @@ func New(c Config, d Deps) (*Panel, error) {
 	}
 	p.link = &link{c: c, to: p.inputs, open: open, heard: make(chan struct{}, 1)}
 	p.limits = newLimits(d.Keep)
+	p.budget.burst, p.budget.perHour = 60, 60
 	p.out = newOutbox()
-	p.teller = teller{c: c, tell: func(e ad2.Event) { p.out.put(outItem{event: &e}) }, pending: map[zoneKey]ad2.Event{}}
+	p.teller = newTeller(c, func(e ad2.Event) { p.out.put(outItem{event: &e}) })
 	if c.Server.Listen != "" {
 		s, err := newServer(c.Server, p)
 		if err != nil {
@@ -170,6 +173,7 @@ func (p *Panel) take(in input, now time.Time) {
 // changed handles that the connection came or went.
 func (p *Panel) changed(in input, now time.Time) {
 	p.lines.Reset()
+	p.noise = 0
 	if in.up {
 		p.place = in.name
 		if !p.up {
@@ -199,6 +203,9 @@ func (p *Panel) line(line string, now time.Time) {
 	w, err := ad2.Decode(line)
 	if err != nil || w.Skipped > 0 {
 		p.bad++
+		if p.noise++; !p.greeted && p.noise == noiseMost {
+			p.d.Fault(PartPanel, "only noise comes from "+p.place, "check its speed, baud: in panel: (an AD2SERIAL speaks at 19200), and that it is an AlarmDecoder")
+		}
 		p.events(p.panel.Noise(now))
 	}
 	relay := true

@@ -62,8 +62,10 @@ func (l *lab) again() {
 }
 
 // newStage runs an emulated house on a TCP port of its own.
-func newStage(t testing.TB) (*emulate.Stage, string) {
-	s := emulate.New(emulate.Villa(false), 1)
+func newStage(t testing.TB) (*emulate.Stage, string) { return newStageOf(t, false) }
+
+func newStageOf(t testing.TB, dsc bool) (*emulate.Stage, string) {
+	s := emulate.New(emulate.Villa(dsc), 1)
 	a, err := s.Listen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -17,18 +17,12 @@ type teller struct {
 	c       Config
 	tell    func(ad2.Event)
 	pending map[zoneKey]ad2.Event // faults that wait
-	tokens  float64
-	filled  time.Time
-	held    int // events that the bucket held back
+	plain   budget                // of what happens all day
+	urgent  budget                // of the rest: a house has a few such events a day
 }
 
-// Bounds of the bucket.
-const (
-	burst   = 300.0
-	perHour = 600.0
-)
-
-// plain are kinds that happen all day in a house; the others are never held back.
+// plain are kinds that happen all day in a house, so that a broken sensor must not
+// fill the ledger. The others have a budget that nothing but an attack uses up.
 func plain(k ad2.Kind) bool {
 	switch k.Begins() {
 	case ad2.Fault, ad2.Trouble, ad2.Battery, ad2.Bypass, ad2.Reported, ad2.Undelivered, ad2.Reboot, ad2.Lost, ad2.Silent, ad2.Supervision:
@@ -44,6 +38,14 @@ func passing(k ad2.Kind) bool {
 		return true
 	}
 	return false
+}
+
+// newTeller returns a teller with full budgets.
+func newTeller(c Config, tell func(ad2.Event)) *teller {
+	return &teller{
+		c: c, tell: tell, pending: map[zoneKey]ad2.Event{},
+		plain: budget{burst: 300, perHour: 600}, urgent: budget{burst: 1000, perHour: 1000},
+	}
 }
 
 // take takes an event into the line, now or later, or not at all.
@@ -95,52 +97,41 @@ func (t *teller) next() time.Time {
 
 // send tells an event unless there were too many of its like.
 func (t *teller) send(e ad2.Event) {
-	if !plain(e.Kind) {
+	b := &t.urgent
+	if plain(e.Kind) {
+		b = &t.plain
+	}
+	if b.spend(e.Time) {
+		b.held = false
 		t.tell(e)
 		return
 	}
-	if t.filled.IsZero() {
-		t.tokens = burst
-	} else if d := e.Time.Sub(t.filled); d > 0 {
-		t.tokens = min(burst, t.tokens+d.Hours()*perHour)
+	if !b.held {
+		b.held = true
+		t.tell(ad2.Event{Time: e.Time, Kind: ad2.Trouble, Words: "so much happens that not all of it is recorded"})
 	}
-	if t.filled.Before(e.Time) {
-		t.filled = e.Time
-	}
-	if t.tokens < 1 {
-		if t.held++; t.held == 1 {
-			t.tell(ad2.Event{Time: e.Time, Kind: ad2.Trouble, Words: "so much happens that not all of it is recorded; alarms still are"})
-		}
-		return
-	}
-	t.tokens--
-	t.held = 0
-	t.tell(e)
 }
 
-// budget bounds how many records about clients enter the ledger. It is safe for
-// concurrent use; the zero value is full.
+// budget bounds how many records of a kind enter the ledger. It is safe for
+// concurrent use.
 type budget struct {
+	burst, perHour float64
+
 	mu    sync.Mutex
 	spent float64
 	at    time.Time
+	held  bool // it was told that there are too many; of the one who spends
 }
-
-// Bounds of a budget.
-const (
-	budgetBurst   = 60.0
-	budgetPerHour = 60.0
-)
 
 // spend takes one record, and reports whether there was one left.
 func (b *budget) spend(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if d := now.Sub(b.at); d > 0 {
-		b.spent = max(0, b.spent-d.Hours()*budgetPerHour)
+		b.spent = max(0, b.spent-d.Hours()*b.perHour)
+		b.at = now
 	}
-	b.at = now
-	if b.spent+1 > budgetBurst {
+	if b.spent+1 > b.burst {
 		return false
 	}
 	b.spent++

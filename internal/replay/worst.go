@@ -60,7 +60,7 @@ func compareEffects(a, b Effect) int {
 
 // worst returns the worst offenders and the bans that would have kept most away.
 func (t *tally) worst() (offenders []Offender, effects []Effect) {
-	effects = slices.Clone(t.best)
+	offenders, effects = []Offender{}, append([]Effect{}, t.best...) // lists in JSON, even when empty
 	rest := tally{best: effects}
 	for _, p := range slices.SortedFunc(maps.Keys(t.all), netip.Prefix.Compare) {
 		o := t.all[p]

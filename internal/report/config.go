@@ -105,6 +105,7 @@ type Deps struct {
 	Host   string // name of this machine, for digests; never in a report
 	Store  Store
 	Newest func() uint64
+	Flush  func(ctx context.Context) error // returns when what was stored is durable
 	// Follow yields each record behind a number, those to come included.
 	Follow func(ctx context.Context, after uint64, yield func(gate.Record) bool) error
 	// Records returns some records behind a number, oldest first, none when there

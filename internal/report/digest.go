@@ -58,7 +58,6 @@ type tracked struct{ bans, attempts int }
 // sum adds records up to a digest.
 type sum struct {
 	d     *Digest
-	step  time.Duration
 	addrs map[gate.Subject]*tracked
 	rules map[string]*tracked
 }
@@ -78,14 +77,16 @@ func Sum(ctx context.Context, deps Deps, zone *time.Location, from, to time.Time
 	s := &sum{d: d, addrs: map[gate.Subject]*tracked{}, rules: map[string]*tracked{}}
 	s.buckets()
 	before := from.Add(from.Sub(to))
-	for after := uint64(0); ; {
-		rs, err := deps.Records(after, before, pageSize)
+	since := before
+	for after := uint64(0); ; since = (time.Time{}) { // from the first one on, they are read by number
+		rs, err := deps.Records(after, since, pageSize)
 		if err != nil {
 			return nil, err
 		}
 		for i := range rs {
 			after = rs[i].Seq
 			switch r := &rs[i]; {
+			case r.Time.Before(before):
 			case r.Time.Before(from):
 				if isBan(r) {
 					d.Before++

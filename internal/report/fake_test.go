@@ -34,6 +34,8 @@ type desk struct {
 	spared  map[string]string
 	whom    Whom
 	mailErr error
+
+	flushErr error
 }
 
 func newDesk(t *testing.T) *desk {
@@ -67,6 +69,7 @@ func (d *desk) deps() Deps {
 	return Deps{
 		Log: slog.New(slog.DiscardHandler), Host: "gate.example.org", Store: d,
 		Newest: func() uint64 { d.mu.Lock(); defer d.mu.Unlock(); return uint64(len(d.records)) },
+		Flush:  func(context.Context) error { return d.flushErr },
 		Follow: func(ctx context.Context, after uint64, yield func(gate.Record) bool) error {
 			d.mu.Lock()
 			rs := slices.Clone(d.records[min(int(after), len(d.records)):])
@@ -125,7 +128,11 @@ func (d *desk) deps() Deps {
 		Tell: func(kind string, s gate.Subject, sentence string) {
 			d.mu.Lock()
 			defer d.mu.Unlock()
-			d.told = append(d.told, kind+": "+sentence)
+			who := ""
+			if s.IsValid() {
+				who = s.String() + " "
+			}
+			d.told = append(d.told, kind+": "+who+strings.TrimPrefix(sentence, "it "))
 		},
 		Fault: func(target, why, _ string) {
 			d.mu.Lock()

@@ -32,7 +32,7 @@ var probes = map[string]matter{
 }
 
 // other is for services that have no words of their own.
-var other = matter{"login_attack", "attempts to log in", "15,18", "all"}
+var other = matter{"login_attack", "attempts to get in", "15,18", "all"}
 
 // matterOf says what a ban of a watch is about.
 func matterOf(rule, service string) matter {

@@ -275,14 +275,14 @@ func (rp *Reporter) attempt(ctx context.Context, j *job) (out Outgoing, answer s
 	now := rp.d.Now()
 	switch {
 	case err == nil && rp.c.DryRun:
-		rp.d.Tell("dry", s, fmt.Sprintf("%s would have been reported to %s (%s); report: dry_run: true", j.Addr, j.Target, out.To))
+		rp.d.Tell("dry", s, fmt.Sprintf("it would have been reported to %s (%s); report: dry_run: true", j.Target, out.To))
 		rp.finish(j)
 	case err == nil:
 		rp.d.Fault(j.Target, "", "")
-		rp.d.Tell("sent", s, fmt.Sprintf("%s was reported to %s (%s): %s", j.Addr, j.Target, out.To, clean(answer, 160)))
+		rp.d.Tell("sent", s, fmt.Sprintf("it was reported to %s (%s): %s", j.Target, out.To, clean(answer, 160)))
 		rp.finish(j)
 	case final || now.Sub(j.Born) >= giveUp:
-		rp.d.Tell("failed", s, fmt.Sprintf("%s was not reported to %s: %s", j.Addr, j.Target, clean(err.Error(), 300)))
+		rp.d.Tell("failed", s, fmt.Sprintf("it was not reported to %s: %s", j.Target, clean(err.Error(), 300)))
 		rp.finish(j)
 	default:
 		rp.later(j, now, after)
@@ -316,6 +316,9 @@ func (rp *Reporter) try(ctx context.Context, j *job) (out Outgoing, answer strin
 	}
 	if rp.c.DryRun {
 		return p.shown, "", false, 0, nil
+	}
+	if err := rp.d.Flush(ctx); err != nil { // that it was reported must not be forgotten with a crash
+		return p.shown, "", false, 0, fmt.Errorf("store what is reported: %w", err)
 	}
 	if answer, err = rp.send(ctx, &p); err != nil {
 		if _, no := errors.AsType[*refusal](err); no {

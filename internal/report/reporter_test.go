@@ -275,6 +275,14 @@ func TestAllowedMeanwhile(t *testing.T) {
 	d.feed(rp)
 	d.work(rp)
 	d.tells("refused for good", "failed: 45.0.0.12 was not reported to holder: 550 no")
+	mails := len(d.mails)
+	d.mailErr, d.flushErr = nil, errors.New("disk full")
+	d.add(ban("45.0.0.13", d.now))
+	d.feed(rp)
+	d.work(rp)
+	if d.tells("not remembered"); len(d.mails) != mails {
+		t.Error("what cannot be remembered is reported")
+	}
 }
 
 // TestDryRun sends nothing, and records what it would have sent.

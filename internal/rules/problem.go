@@ -53,6 +53,18 @@ func nearest(s string, names []string) string {
 	return best
 }
 
+// Nearest returns the name of the rule that was probably meant by s, "" if none is
+// near, or one is called just so.
+func Nearest(s string, book []*Rule) string {
+	names := make([]string, len(book))
+	for i, r := range book {
+		if names[i] = r.Name; r.Name == s {
+			return ""
+		}
+	}
+	return nearest(s, names)
+}
+
 // distance is the number of letters to insert, delete, replace or swap with
 // their neighbour to turn a into b.
 func distance(a, b string) int {

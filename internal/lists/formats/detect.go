@@ -20,7 +20,7 @@ const (
 	JSON              // an array, an object or lines of either: Spamhaus DROP, our own export
 	IPSet             // what `ipset save` writes
 	IPTables          // what `iptables-save` and `ip6tables-save` write
-	NFT               // what `nft -j list` writes
+	NFT               // what `nft -j list` writes; without -j the elements of sets
 	PortSentry        // portsentry.blocked and portsentry.history
 	CSF               // csf.deny, csf.tempban
 	HostsDeny         // hosts.deny of tcp wrappers
@@ -115,6 +115,8 @@ func detectLine(line string) Format {
 	switch {
 	case (first == "create" || first == "add") && rest != "":
 		return IPSet
+	case first == "table" && (strings.HasPrefix(rest, "ip") || strings.HasPrefix(rest, "inet ") || strings.HasPrefix(rest, "netdev ") || strings.HasPrefix(rest, "bridge ")):
+		return NFT
 	case first == "Host:" || strings.Contains(line, " Host: ") && strings.Contains(line, " Port: ") || strings.Contains(line, "Scan from: ["):
 		return PortSentry
 	case strings.Count(line, "|") >= 2:

@@ -2,6 +2,7 @@ package formats
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -120,7 +121,11 @@ func Read(src io.Reader, o Options, yield func(Entry) error) (Summary, error) {
 	case JSON:
 		err = r.json(in)
 	case NFT:
-		err = r.nft(in)
+		if text := bytes.TrimSpace(trimMark(head)); len(text) == 0 || text[0] == '{' || text[0] == '[' {
+			err = r.nft(in)
+		} else {
+			err = r.text(in)
+		}
 	default:
 		err = r.text(in)
 	}

@@ -9,7 +9,7 @@ import (
 // text reads every form that is made of lines.
 func (r *reading) text(in *bufio.Reader) error {
 	take := map[Format]func(string) error{
-		Plain: r.plain, CSV: r.table(), IPSet: r.ipset(), PortSentry: r.portsentry, CSF: r.csf, HostsDeny: r.hostsDeny,
+		Plain: r.plain, CSV: r.table(), IPSet: r.ipset(), PortSentry: r.portsentry, CSF: r.csf, HostsDeny: r.hostsDeny, NFT: r.nftText(),
 	}[r.sum.Format]
 	end := func() error { return nil }
 	if r.sum.Format == IPTables {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"gatehouse/internal/gate"
 )
@@ -24,6 +25,14 @@ func (r *reading) plain(line string) error {
 	if strings.HasPrefix(body, "fail2ban-client ") { // our own export
 		return r.banip(strings.Fields(body))
 	}
+	if nets, ok := denied(body); ok {
+		for _, n := range nets {
+			if err := r.take(n, Entry{Comment: note}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	e := Entry{Comment: note}
 	if cell, rest, ok := strings.Cut(body, ","); ok {
 		body = strings.Trim(strings.TrimSpace(cell), `"'`)
@@ -38,6 +47,18 @@ func (r *reading) plain(line string) error {
 		return r.take(body, e)
 	}
 	return r.columns(words, e)
+}
+
+// denied returns whom a line of the configuration of nginx or Apache shuts out; false
+// if it is none.
+func denied(body string) ([]string, bool) {
+	w := strings.Fields(body)
+	for _, directive := range [][]string{{"deny", "from"}, {"deny"}, {"require", "not", "ip"}} {
+		if len(w) > len(directive) && slices.EqualFunc(w[:len(directive)], directive, strings.EqualFold) {
+			return w[len(directive):], true
+		}
+	}
+	return nil, false
 }
 
 // take reads the text of one network.
@@ -99,7 +120,7 @@ func columnName(s string) string {
 // table returns the reader of the lines of a table. Which column has the addresses
 // is said by the head, or by the first line with an address in it.
 func (r *reading) table() func(string) error {
-	column, rule := -1, -1
+	column, more := -1, columns{-1, -1, -1}
 	head := func(cells []string) bool {
 		names := make([]string, len(cells))
 		for i, c := range cells {
@@ -107,7 +128,11 @@ func (r *reading) table() func(string) error {
 		}
 		for _, want := range addressColumns {
 			if column = slices.Index(names, want); column >= 0 {
-				rule = max(slices.Index(names, "rule"), slices.Index(names, "jail"))
+				more = columns{
+					rule:  max(slices.Index(names, "rule"), slices.Index(names, "jail")),
+					until: max(slices.Index(names, "until"), slices.Index(names, "expires")),
+					ports: slices.Index(names, "ports"),
+				}
 				return true
 			}
 		}
@@ -126,7 +151,7 @@ func (r *reading) table() func(string) error {
 			r.fault("%s: not a line of a table", gate.Quote(line, 64))
 			return nil
 		}
-		return r.cells(cells, &column, rule)
+		return r.cells(cells, &column, more)
 	}
 }
 
@@ -134,9 +159,20 @@ func anyNet(cells []string) bool {
 	return slices.ContainsFunc(cells, func(c string) bool { _, err := parseNet(strings.TrimSpace(c)); return err == nil })
 }
 
+// columns are where a table says more of its networks; -1 = nowhere.
+type columns struct{ rule, until, ports int }
+
+// cell returns the text in a column, "" where there is none.
+func cell(cells []string, n int) string {
+	if n < 0 || n >= len(cells) {
+		return ""
+	}
+	return strings.TrimSpace(cells[n])
+}
+
 // cells reads one line of a table. column is the one with the addresses, -1 while
 // it is not known.
-func (r *reading) cells(cells []string, column *int, rule int) error {
+func (r *reading) cells(cells []string, column *int, more columns) error {
 	for i := range cells {
 		cells[i], _ = comment(cells[i])
 	}
@@ -165,12 +201,22 @@ func (r *reading) cells(cells []string, column *int, rule int) error {
 		r.fault("%s: too few columns", gate.Quote(strings.Join(cells, ","), 64))
 		return nil
 	}
-	e := Entry{}
-	switch {
-	case rule >= 0 && rule < len(cells):
-		e.Rule = cells[rule]
-	case rule < 0 && len(cells) == 2 && *column == 0:
+	e := Entry{Rule: cell(cells, more.rule)}
+	if more.rule < 0 && len(cells) == 2 && *column == 0 && more.until < 0 && more.ports < 0 {
 		e.Rule = cells[1]
+	}
+	if t, err := time.Parse(time.RFC3339, cell(cells, more.until)); err == nil && !r.o.Now.IsZero() {
+		if e.Left = t.Sub(r.o.Now); e.Left <= 0 {
+			return nil // it is over
+		}
+	}
+	if text := cell(cells, more.ports); text != "" {
+		ports, err := gate.ParsePorts(text)
+		if err != nil { // to take all ports would be more than the list says
+			r.fault("%s are not ports", gate.Quote(text, 64))
+			return nil
+		}
+		e.Ports = ports
 	}
 	return r.take(cells[*column], e)
 }

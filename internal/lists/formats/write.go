@@ -69,6 +69,19 @@ func (f Writer) Write(w io.Writer, bans []Ban, now time.Time) error {
 	return out.Flush()
 }
 
+// Holds returns how many of these bans the form can say: a firewall's leave out those
+// of some ports, a web server's those of other ports.
+func (f Writer) Holds(bans []Ban, now time.Time) int {
+	switch {
+	case f.Web:
+		return len(forWeb(bans))
+	case f.Name == "nft" || f.Name == "ipset":
+		_, _, ports, http := whole(bans, now)
+		return len(bans) - ports - http
+	}
+	return len(bans)
+}
+
 // eachNet writes a line for each different network that line has something for.
 // Errors stick in the writer, and Flush returns them.
 func eachNet(w *bufio.Writer, bans []Ban, line func(Ban) string) error {

@@ -133,7 +133,11 @@ func (e *env) sourceState(s api.Source) string {
 		out += ": " + s.Why
 	}
 	if s.Lines > 0 {
-		out += fmt.Sprintf(", %s, %s", counted(s.Lines, "line"), counted(s.Hits, "hit"))
+		comma := ", "
+		if s.Why != "" {
+			comma = "; " // a reason may itself have commas, and end with a name
+		}
+		out += fmt.Sprintf("%s%s, %s", comma, counted(s.Lines, "line"), counted(s.Hits, "hit"))
 	}
 	if s.Behind > 0 {
 		out += ", " + size(s.Behind) + " behind"
@@ -156,6 +160,7 @@ func stopCommand(e *env) *cobra.Command {
 		Args: takes(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return e.ask(c, func(ctx context.Context, d *api.Client) error {
+				st, known := d.Status(ctx) // it is asked before it is gone
 				err := d.Stop(ctx, flush)
 				if flush && errors.Is(err, api.ErrNoDaemon) && os.Geteuid() == 0 {
 					return e.sweep()
@@ -166,7 +171,14 @@ func stopCommand(e *env) *cobra.Command {
 				if e.json {
 					return e.document(map[string]bool{"stopped": true, "flushed": flush})
 				}
-				fmt.Fprintln(e.out, "stopped"+map[bool]string{true: "; the bans have left the kernel", false: "; the bans stay in the kernel until they end"}[flush])
+				switch {
+				case known == nil && st.State == api.Observing:
+					fmt.Fprintln(e.out, "stopped; it only observed, so nothing of it is in the kernel")
+				case flush:
+					fmt.Fprintln(e.out, "stopped; the bans have left the kernel")
+				default:
+					fmt.Fprintln(e.out, "stopped; the bans stay in the kernel until they end")
+				}
 				return nil
 			})
 		},

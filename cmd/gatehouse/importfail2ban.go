@@ -370,7 +370,15 @@ func (e *env) writeTakenOver(doc takenOver) error {
 			fmt.Fprintf(w, "; what was there is kept as %s", harmless(doc.Kept))
 		}
 		fmt.Fprintln(w)
-		fmt.Fprintf(w, "next: read it (%s stand behind NOT CARRIED OVER), then: gatehouse run --observe\n", counted(len(doc.Remarks), "thing"))
+		read := ""
+		switch n := len(doc.Remarks); n {
+		case 0:
+		case 1:
+			read = " (one thing stands behind NOT CARRIED OVER)"
+		default:
+			read = fmt.Sprintf(" (%d things stand behind NOT CARRIED OVER)", n)
+		}
+		fmt.Fprintf(w, "next: read it%s, then: gatehouse run --observe\n", read)
 	}
 	return nil
 }

@@ -52,7 +52,13 @@ func liftHooks(root *node) {
 func (c *Config) checkHooks(d *decoder, n *node) {
 	uniqueNames(d, n.get("hooks"), "hook")
 	hooks := n.get("hooks")
-	if hooks == nil || hooks.kind != list || d.o.CommandProblem == nil {
+	if hooks == nil || hooks.kind != list {
+		return
+	}
+	for _, h := range hooks.items {
+		d.hookKinds(h.get("on"))
+	}
+	if d.o.CommandProblem == nil {
 		return
 	}
 	for _, h := range hooks.items {
@@ -65,6 +71,24 @@ func (c *Config) checkHooks(d *decoder, n *node) {
 				d.problem(run.items[0], hint, "%s", why)
 			}
 		}
+	}
+}
+
+// hookParts are what on may say besides kinds of record.
+var hookParts = []string{"scan", "port", "degraded", "restored"}
+
+// hookKinds wants that something can happen for which the hook runs.
+func (d *decoder) hookKinds(on *node) {
+	if on == nil || on.kind != list || d.o.KindExists == nil {
+		return
+	}
+	for _, k := range on.items {
+		if k.kind != text || happening(reflect.ValueOf(k.text)) != nil || slices.Contains(hookParts, k.text) ||
+			d.o.KindExists(k.text) || d.o.KindExists(k.text+".*") {
+			continue
+		}
+		like := nearest(k.text, append([]string{"ban", "release", "close", "open", "allow", "disallow", "list", "panel"}, hookParts...))
+		d.problem(k, didYouMean(like, "docs/hooks.md lists the kinds; panel stands for all that begin with panel"), "no record is of kind %s", gate.Quote(k.text, 64))
 	}
 }
 

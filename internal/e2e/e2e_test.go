@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -28,12 +29,26 @@ var binary = sync.OnceValues(func() (string, error) {
 
 func bin(t *testing.T) string {
 	t.Helper()
+	lookAtSources()
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
+
+// lookAtSources opens the program's folders, so that go test does not take an
+// earlier result for that of another program: it notes what a test opens.
+var lookAtSources = sync.OnceFunc(func() {
+	for _, root := range []string{"../../cmd", "../../internal"} {
+		_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error { // without it, results are only kept for too long
+			if err == nil && d.IsDir() && d.Name() == "testdata" {
+				return fs.SkipDir
+			}
+			return err
+		})
+	}
+})
 
 // yard is a guarded host and others on one switch with it.
 type yard struct {

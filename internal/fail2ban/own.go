@@ -39,7 +39,7 @@ var own = map[string]string{
 	"proftpd":            "proftpd pam",
 	"proxmox":            "proxmox",
 	"pure-ftpd":          "pure-ftpd pam",
-	"roundcube-auth":     "roundcube",
+	"roundcube-auth":     "roundcube roundcube-errors",
 	"sendmail-auth":      "sendmail",
 	"sendmail-reject":    "sendmail-reject sendmail",
 	"sogo-auth":          "sogo",

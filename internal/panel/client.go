@@ -223,7 +223,7 @@ func (c *client) settle(ctx context.Context) {
 		return
 	}
 	p := c.s.p
-	changed, err := p.await(ctx, answerTime, func() bool {
+	changed, err := p.await(ctx, p.waits.answer, func() bool {
 		var b strings.Builder
 		for _, v := range p.panel.View(time.Now()).Partitions {
 			fmt.Fprint(&b, v.Partition, v.Mode, v.Chime, v.Bypass, v.Memory, v.Program, v.Alarm, ";")

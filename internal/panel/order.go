@@ -186,7 +186,7 @@ func (p *Panel) listen(ctx context.Context, o Order, s situation) (situation, er
 	if s.known && s.view.Mode != ad2.ModeUnknown || o.Keys != "" {
 		return s, nil
 	}
-	known, err := p.await(ctx, firstWord, func() bool {
+	known, err := p.await(ctx, p.waits.speak, func() bool {
 		v, ok := p.panel.Partition(o.Partition, time.Now())
 		return ok && v.Mode != ad2.ModeUnknown
 	})
@@ -280,7 +280,7 @@ func (p *Panel) press(ctx context.Context, o Order, s situation, keys string, co
 		}
 		return p.outcome(ctx, o, true, "the keys were delivered", "")
 	}
-	done, err := p.await(ctx, obeying, is)
+	done, err := p.await(ctx, p.waits.obey, is)
 	if err != nil {
 		return Outcome{}, err
 	}

@@ -52,8 +52,16 @@ type Panel struct {
 	out      *outbox
 
 	budget budget // of records about clients
+	waits  waits
 	news   news
 	once   sync.Once
+}
+
+// waits is how long the panel is waited for.
+type waits struct {
+	obey   time.Duration // for its state to change after an order
+	speak  time.Duration // for it to say how it is
+	answer time.Duration // for its state to change after a client's code
 }
 
 // errStopped is what is asked of a Panel that does not run.
@@ -77,6 +85,7 @@ func New(c Config, d Deps) (*Panel, error) {
 	p.link = &link{c: c, to: p.inputs, open: open, heard: make(chan struct{}, 1)}
 	p.limits = newLimits(d.Keep)
 	p.budget.burst, p.budget.perHour = 60, 60
+	p.waits = waits{obey: obeying, speak: firstWord, answer: answerTime}
 	p.out = newOutbox()
 	p.teller = newTeller(c, func(e ad2.Event) { p.out.put(outItem{event: &e}) })
 	if c.Server.Listen != "" {

@@ -158,6 +158,7 @@ func TestRestart(t *testing.T) {
 	again.stop()
 	stage.Do(func(h *emulator.House) { h.Write([]byte("K2043211")) }) // while nobody listens
 	third := newLabKeeping(t, device, nil, l.keep)
+	third.known(stage)
 	third.saw(ad2.Disarmed, 0)
 }
 

@@ -224,6 +224,19 @@ print("version", ad.version_number)
 ad.close()
 `
 	cmd := exec.Command("python3", "-c", script, src, host, port)
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() { // the library waits for a message: the panel speaks more often than a quiet one
+		for t := time.NewTicker(500 * time.Millisecond); ; {
+			select {
+			case <-t.C:
+				stage.Do(func(h *emulator.House) { h.Check(2, true); h.Check(2, false) })
+			case <-ended:
+				t.Stop()
+				return
+			}
+		}
+	}()
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "version V2.2a.8.9b-306") {
 		t.Fatalf("%v\n%s", err, out)

@@ -123,6 +123,7 @@ func newLabKeeping(t testing.TB, device string, change func(*Config), keep *memo
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.waits = waits{obey: 2 * time.Second, speak: time.Second, answer: time.Second} // no real panel is waited for
 	l.panel = p
 	l.stop = runUntilDone(t, p.Run)
 	return l

@@ -148,6 +148,17 @@ func (e *env) sourceState(s api.Source) string {
 	return out
 }
 
+// stopWords says what became of the bans of a daemon that has stopped.
+func stopWords(observed, flush bool) string {
+	switch {
+	case observed:
+		return "stopped; it only observed, and put nothing into the kernel"
+	case flush:
+		return "stopped; the bans have left the kernel"
+	}
+	return "stopped; the bans stay in the kernel until they end"
+}
+
 // stopCommand ends the daemon.
 func stopCommand(e *env) *cobra.Command {
 	var flush bool
@@ -171,14 +182,7 @@ func stopCommand(e *env) *cobra.Command {
 				if e.json {
 					return e.document(map[string]bool{"stopped": true, "flushed": flush})
 				}
-				switch {
-				case known == nil && st.State == api.Observing:
-					fmt.Fprintln(e.out, "stopped; it only observed, so nothing of it is in the kernel")
-				case flush:
-					fmt.Fprintln(e.out, "stopped; the bans have left the kernel")
-				default:
-					fmt.Fprintln(e.out, "stopped; the bans stay in the kernel until they end")
-				}
+				fmt.Fprintln(e.out, stopWords(known == nil && st.State == api.Observing, flush))
 				return nil
 			})
 		},

@@ -16,6 +16,7 @@ type sight struct {
 	filter, rule string
 	failures     int // sample lines that are failures to the filter in some mode, with an address
 	seen         int // of these, lines of attempts that our rule counts, too
+	unasked      int // of those seen, by a rule that nobody has to name
 	false        int // lines that are no failure in any mode and that our rule counts by themselves
 	excused      int // of the failures not seen, those with a reason why not
 	plain        int // of the failures, those in the filter's mode normal
@@ -69,6 +70,7 @@ func ours(dir string, out, errs io.Writer) int {
 			}
 			total.failures += v.failures
 			total.seen += v.seen
+			total.unasked += v.unasked
 			total.false += v.false
 			total.excused += v.excused
 			total.names += v.names
@@ -81,6 +83,7 @@ func ours(dir string, out, errs io.Writer) int {
 	if total.names > 0 {
 		fmt.Fprintf(out, "%d more failures tell a host name and no address: nobody is banned by name\n", total.names)
 	}
+	fmt.Fprintf(out, "%d of those seen are seen by rules that auto watches, the others by rules that have to be named\n", total.unasked)
 	fmt.Fprintf(out, "our rules see %d of %d failures (%.1f %%; %d more explained above) and make %d false ones\n",
 		total.seen, total.failures, 100*float64(total.seen)/float64(max(1, total.failures)), total.excused, total.false)
 	switch {
@@ -105,7 +108,11 @@ func (s *suite) look(filter string, rs []*rules.Rule, report func(string)) (sigh
 		session uint64
 	}
 	usual := fail2ban.OwnRules(filter)
-	counted, usually, failed := map[attempt]bool{}, map[attempt]bool{}, map[attempt]bool{}
+	optional := map[string]bool{}
+	for _, r := range rs {
+		optional[r.Name] = r.Optional
+	}
+	counted, usually, failed, unasked := map[attempt]bool{}, map[attempt]bool{}, map[attempt]bool{}, map[attempt]bool{}
 	withdraw(lines)
 	for _, l := range lines {
 		for _, h := range l.hits {
@@ -116,14 +123,16 @@ func (s *suite) look(filter string, rs []*rules.Rule, report func(string)) (sigh
 			counted[at] = counted[at] || h.class.Counts()
 			usually[at] = usually[at] || h.class.Counts() && slices.Contains(usual, h.rule)
 			failed[at] = failed[at] || l.failure
+			unasked[at] = unasked[at] || h.class.Counts() && !optional[h.rule]
 		}
 	}
 	for _, l := range lines {
-		seen, usuallySeen, made := false, false, false
+		seen, usuallySeen, seenUnasked, made := false, false, false, false
 		for _, h := range l.hits {
 			at := attempt{h.addr, h.session}
 			if h.addr == l.host {
 				seen = seen || h.class.Counts() || counted[at]
+				seenUnasked = seenUnasked || h.class.Counts() && !optional[h.rule] || unasked[at]
 				usuallySeen = usuallySeen || h.class.Counts() && slices.Contains(usual, h.rule) || usually[at]
 			}
 			// A line that belongs to an attempt which failed is no failure made up.
@@ -147,6 +156,9 @@ func (s *suite) look(filter string, rs []*rules.Rule, report func(string)) (sigh
 			switch {
 			case seen:
 				v.seen++
+				if seenUnasked {
+					v.unasked++
+				}
 			case why != "":
 				v.excused++
 				report(fmt.Sprintf("%s %s:%d: not seen by %s: %s\n\t%s", filter, l.file, l.no, r.Name, why, l.text))

@@ -60,7 +60,7 @@ func stampOf(name string) stamp {
 func (m machine) untouched(dir string) error {
 	for name, was := range m.files {
 		if stampOf(name) != was {
-			return fmt.Errorf("%s has changed", name)
+			return fmt.Errorf("%s has changed: by the show, or by another program meanwhile; play it again to know", name)
 		}
 	}
 	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {

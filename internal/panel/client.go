@@ -199,13 +199,9 @@ func (c *client) id() string { return "client " + c.from.String() }
 
 // fingerprint is how the partitions are, as far as a code changes them.
 func (c *client) fingerprint(ctx context.Context) string {
-	var b strings.Builder
-	_ = c.s.p.do(ctx, func() { // a panel that is being stopped changes no more
-		for _, v := range c.s.p.panel.View(time.Now()).Partitions {
-			fmt.Fprint(&b, v.Partition, v.Mode, v.Chime, v.Bypass, v.Memory, v.Program, v.Alarm, ";")
-		}
-	})
-	return b.String()
+	print := ""
+	_ = c.s.p.do(ctx, func() { print = c.s.p.print() }) // a panel that is being stopped changes no more
+	return print
 }
 
 // settle ends a sequence: it is recorded, and where it may have been a code that
@@ -223,13 +219,7 @@ func (c *client) settle(ctx context.Context) {
 		return
 	}
 	p := c.s.p
-	changed, err := p.await(ctx, p.waits.answer, func() bool {
-		var b strings.Builder
-		for _, v := range p.panel.View(time.Now()).Partitions {
-			fmt.Fprint(&b, v.Partition, v.Mode, v.Chime, v.Bypass, v.Memory, v.Program, v.Alarm, ";")
-		}
-		return b.String() != s.before
-	})
+	changed, err := p.await(ctx, p.waits.answer, func() bool { return p.print() != s.before })
 	switch {
 	case err != nil:
 	case changed:

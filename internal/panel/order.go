@@ -260,6 +260,10 @@ func (p *Panel) already(o Order, s situation) (Outcome, bool) {
 // press sends keys and waits for what comes of it.
 func (p *Panel) press(ctx context.Context, o Order, s situation, keys string, code bool, id string) (Outcome, error) {
 	is, said := p.goal(o, s)
+	before := ""
+	if err := p.do(ctx, func() { before = p.print() }); err != nil {
+		return Outcome{}, err
+	}
 	if err := p.link.write([]byte(keys)); err != nil {
 		return Outcome{}, &Error{What: err.Error() + "; nobody knows whether they arrived", Hint: "look at the panel before you try again: gatehouse panel status"}
 	}
@@ -274,9 +278,18 @@ func (p *Panel) press(ctx context.Context, o Order, s situation, keys string, co
 		return p.outcome(ctx, o, false, "the adapter could not deliver the keys", "check that its keypad address is free and known to the panel: gatehouse panel config")
 	}
 	if is == nil {
-		_, err := p.await(ctx, looking, func() bool { return !p.up })
+		wait := looking
+		if code {
+			wait = p.waits.answer
+		}
+		changed, err := p.await(ctx, wait, func() bool { return !p.up || code && p.print() != before })
 		if err != nil {
 			return Outcome{}, err
+		}
+		if code && changed {
+			p.limits.right(id)
+		} else if code { // a code that changes nothing is taken for a wrong one
+			p.wrong(o, id)
 		}
 		return p.outcome(ctx, o, true, "the keys were delivered", "")
 	}
@@ -293,11 +306,26 @@ func (p *Panel) press(ctx context.Context, o Order, s situation, keys string, co
 	hint := "see what the panel shows: gatehouse panel status"
 	if code {
 		hint = "check the code; after two wrong ones within a minute the next is held back"
-		if held := p.limits.wrong(id, time.Now()); held > 0 {
-			p.note("held", fmt.Sprintf("%s tried wrong codes and is held back for %s", o.By, held), o.Partition)
-		}
+		p.wrong(o, id)
 	}
 	return p.outcome(ctx, o, false, "the panel did not do it", hint)
+}
+
+// wrong notes a wrong code, and tells when its asker is held back from now on.
+func (p *Panel) wrong(o Order, id string) {
+	if held := p.limits.wrong(id, time.Now()); held > 0 {
+		p.note("held", fmt.Sprintf("%s tried wrong codes and is held back for %s", o.By, held), o.Partition)
+	}
+}
+
+// print is how the partitions are, as far as a code changes them. It runs on the
+// loop's goroutine.
+func (p *Panel) print() string {
+	var b strings.Builder
+	for _, v := range p.panel.View(time.Now()).Partitions {
+		fmt.Fprint(&b, v.Partition, v.Mode, v.Chime, v.Bypass, v.Memory, v.Program, v.Alarm, ";")
+	}
+	return b.String()
 }
 
 // goal returns when an order is done, and what to say then. It is nil for plain

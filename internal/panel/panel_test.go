@@ -133,6 +133,30 @@ func TestWrongCode(t *testing.T) {
 	}
 }
 
+// TestKeysWithCodes counts codes that are pressed as plain keys, too.
+func TestKeysWithCodes(t *testing.T) {
+	t.Parallel()
+	stage, device := newStage(t)
+	l := newLab(t, device, nil)
+	l.known(stage)
+	press := func(keys string) error {
+		_, err := l.panel.Do(context.Background(), Order{Keys: keys, By: "tester"})
+		return err
+	}
+	if err := press("12349"); err != nil { // the chime: a right code
+		t.Fatal(err)
+	}
+	if press("98761") != nil || press("98762") != nil {
+		t.Fatal("a wrong code was not tried")
+	}
+	if err := press("98763"); err == nil || !strings.Contains(err.Error(), "held back") {
+		t.Errorf("the third: %v", err)
+	}
+	if err := press("*"); err != nil {
+		t.Errorf("keys that are no code: %v", err)
+	}
+}
+
 // TestRestart knows the state again, and tells what changed meanwhile.
 func TestRestart(t *testing.T) {
 	t.Parallel()

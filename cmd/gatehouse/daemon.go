@@ -297,7 +297,10 @@ func (e *env) writeRecord(r gate.Record) error {
 		line += " " + span(r.Decision)
 	}
 	if r.Why != "" {
-		line += ": " + harmless(r.Why)
+		if r.Subject.IsValid() {
+			line += ": "
+		}
+		line += harmless(r.Why)
 	}
 	_, err := fmt.Fprintln(e.out, line)
 	return err

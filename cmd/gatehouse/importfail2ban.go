@@ -41,7 +41,8 @@ func importFail2banCommand(e *env) *cobra.Command {
 			"kept beside it. Then the bans in fail2ban's database are taken over: those in force for what is left of their time, the " +
 			"others as history, so that who comes back is known. Importing again changes nothing that is the same.\n\n" +
 			"With --dry-run the configuration is printed, and nothing is written. With --json standard output is one document: " +
-			"{config, changed, kept, jails, remarks, bans, text}. Exit 1 if there is no fail2ban, or if its jails cannot be read.",
+			"{config, changed, kept, jails, remarks, bans, text}. Exit 1 if there is no fail2ban, or if its jails cannot be read.\n\n" +
+			"What each command of fail2ban's programs is here: gatehouse help fail2ban.",
 		Example: "gatehouse import fail2ban --dry-run\ngatehouse --config ./new.yaml import fail2ban /srv/old/etc/fail2ban --no-bans",
 		Args:    takes(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {

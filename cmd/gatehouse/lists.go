@@ -91,7 +91,7 @@ func (e *env) writeLists(ls []api.List) error {
 			fmt.Fprintf(e.out, "\n%s: %s\n", harmless(l.Name), harmless(l.Problem))
 		}
 		if l.Spared > 0 {
-			fmt.Fprintf(e.out, "\n%s: %s cut, because they hold somebody who is never banned\n", harmless(l.Name), counted(l.Spared, "network"))
+			fmt.Fprintf(e.out, "\n%s: cut around somebody who is never banned: %s\n", harmless(l.Name), counted(l.Spared, "network"))
 		}
 		if l.Held > 0 {
 			fmt.Fprintf(e.out, "hint: look at it, then: gatehouse lists accept %s\n", harmless(l.Name))

@@ -401,7 +401,7 @@ func hinted(err error) error {
 	}
 	if e, ok := errors.AsType[*firewall.Error](err); ok {
 		hint := e.Hint
-		if errors.Is(err, firewall.ErrNoPermission) || errors.Is(err, firewall.ErrUnavailable) {
+		if (errors.Is(err, firewall.ErrNoPermission) || errors.Is(err, firewall.ErrUnavailable)) && !strings.Contains(hint, "run --observe") {
 			hint = strings.TrimPrefix(hint+"; to watch without banning: gatehouse run --observe", "; ")
 		}
 		return &api.Error{Message: err.Error(), Hint: hint}

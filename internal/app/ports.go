@@ -242,9 +242,11 @@ func (d *daemon) askPorts(ctx context.Context, w api.PortWish) ([]api.PortAnswer
 		ask.By = w.Named
 	}
 	if w.Caller.PID > 0 && w.Direction == gate.In {
-		if peer, ok := host.PeerOf(int(w.Caller.PID)); ok {
-			ask.Peer = peer
+		peer, ok := host.PeerOf(int(w.Caller.PID))
+		if !ok && host.BelowSSH(int(w.Caller.PID)) {
+			peer = netip.IPv6Unspecified()
 		}
+		ask.Peer = peer
 	}
 	wishes := make([]api.Wish, len(list))
 	for i, v := range list {

@@ -132,7 +132,7 @@ type Event struct {
 // from outside and is hostile.
 type Detail struct {
 	User    string `json:"user,omitempty"`    // account that was tried, at most 128 bytes
-	Session uint64 `json:"session,omitempty"` // joins the events of one session of the rule; 0 = none
+	Session uint64 `json:"session,omitempty,string"` // joins the events of one session of the rule; 0 = none
 	Via     string `json:"via,omitempty"`     // host name in a stream of many hosts, or which address of ours a probe was sent to; at most 64 bytes
 	Proxied bool   `json:"proxied,omitempty"` // a trusted proxy says that the subject is its client: the kernel never sees packets of it
 	Proto   Proto  `json:"proto,omitempty"`   // transport protocol of Port
@@ -162,7 +162,7 @@ type Ask struct {
 	From    netip.Prefix  `json:"from,omitzero"`    // for Close and Open: only for what comes from there; zero = from anywhere
 	To      netip.Prefix  `json:"to,omitzero"`      // for Close and Open: only for what goes there; zero = to anywhere
 	Cut     bool          `json:"cut,omitempty"`    // for Open: when it ends, live connections end too
-	Peer    netip.Addr    `json:"peer,omitzero"`    // for Close, Open and Release of ports: where the asker is logged in from; zero = at the machine, or unknown
+	Peer    netip.Addr    `json:"peer,omitzero"`    // for Close, Open and Release of ports: where the asker is logged in from; zero = at the machine; unspecified (::) = by SSH, from where is not known
 	Sure    bool          `json:"sure,omitempty"`   // the asker knows that it cuts their own session
 	List    *ListNews     `json:"list,omitempty"`   // for Ban and Allow of a list: what it is now
 }

@@ -19,9 +19,46 @@ const maxAncestry = 256
 // was typed into last, or if none is attached, that of the sessions of the same
 // login if they all come from one address. It is false for a local login and where
 // nothing can be said; it needs CAP_SYS_PTRACE for other users' processes.
-func PeerOf(pid int) (netip.Addr, bool) {
+func PeerOf(pid int) (peer netip.Addr, ok bool) {
 	s := sessions{proc: procfs{dir: "/proc"}}
-	return s.peerOf(pid)
+	for range peerTries {
+		if peer, ok = s.peerOf(pid); ok || !s.belowSSHD(pid) {
+			return peer, ok
+		}
+		time.Sleep(peerPause)
+	}
+	return peer, ok
+}
+
+// BelowSSH reports whether a process descends from an SSH server, by its name: where
+// [PeerOf] says nothing of such a one, somebody is logged in from an address that is
+// not known.
+func BelowSSH(pid int) bool {
+	s := sessions{proc: procfs{dir: "/proc"}}
+	return s.belowSSHD(pid)
+}
+
+// How often, and how long apart, a process below sshd is looked at again whose login
+// does not show: processes and sockets are read one by one, and change meanwhile. To
+// take it for a local one would switch off the guard against locking out.
+const (
+	peerTries = 5
+	peerPause = 20 * time.Millisecond
+)
+
+// belowSSHD reports whether a process descends from an SSH server, by name.
+func (s *sessions) belowSSHD(pid int) bool {
+	for range maxAncestry {
+		st, ok := s.proc.status(pid)
+		if !ok || st.ppid <= 1 {
+			return false
+		}
+		if strings.HasPrefix(st.name, "sshd") {
+			return true
+		}
+		pid = st.ppid
+	}
+	return false
 }
 
 func (s *sessions) peerOf(pid int) (netip.Addr, bool) {

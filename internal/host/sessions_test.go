@@ -201,6 +201,23 @@ func TestPeerOf(t *testing.T) {
 	}
 }
 
+// TestBelowSSHD tells what is worth a second look from what is local.
+func TestBelowSSHD(t *testing.T) {
+	f := newTree(t)
+	f.procs(listener,
+		proc{pid: 40, ppid: 35, exe: sshd, name: "sshd", title: "sshd: bob [priv]"},
+		proc{pid: 48, ppid: 40, uid: 1000, exe: "/bin/bash", name: "bash", title: "-bash"},
+		proc{pid: 80, ppid: 48, exe: "/usr/bin/sudo", name: "sudo", title: "sudo sh"},
+		proc{pid: 90, ppid: 1, exe: "/usr/sbin/cron", name: "cron", title: "cron"},
+		proc{pid: 91, ppid: 90, exe: "/bin/sh", name: "sh", title: "sh"})
+	s := f.watcher().sess
+	for pid, want := range map[int]bool{80: true, 48: true, 91: false, 12345: false} {
+		if got := s.belowSSHD(pid); got != want {
+			t.Errorf("process %d: %v, want %v", pid, got, want)
+		}
+	}
+}
+
 // Of two clients of one server, it is the one that was typed into last.
 func TestPeerOfLastTyped(t *testing.T) {
 	for _, tc := range []struct {

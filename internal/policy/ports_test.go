@@ -353,6 +353,17 @@ func TestPortConfirm(t *testing.T) {
 	if a, _ := answerOf(p, t0, h, gate.Close, "port:2222/tcp/out", mine); !a.Confirm.IsZero() {
 		t.Errorf("an outbound closing waits: %+v", a)
 	}
+	// Somebody below an SSH server whose address is not known may be anybody who is
+	// logged in.
+	somebody := func(a *gate.Ask) { a.Peer = netip.IPv6Unspecified() }
+	for _, ports := range []string{"port:2222/tcp/in", "port:22/tcp/in"} {
+		if a, _ := answerOf(fresh(), t0, h, gate.Close, ports, somebody); a.Confirm.IsZero() {
+			t.Errorf("%s, asked by somebody over SSH, does not wait: %+v", ports, a)
+		}
+	}
+	if a, _ := answerOf(fresh(), t0, h, gate.Close, "port:80/tcp/in", somebody); !a.Confirm.IsZero() {
+		t.Errorf("a port of nobody's session waits: %+v", a)
+	}
 	a, ds := answerOf(p, t0, h, gate.Close, "port:2000-3000/tcp/in", mine)
 	if !a.Confirm.Equal(t0.Add(time.Minute)) || len(ds) != 1 || ds[0].Verdict != gate.Tell || ds[0].Topic != "port.pending" {
 		t.Fatalf("%+v %+v", a, ds)

@@ -248,7 +248,7 @@ func (p *Policy) askPortReset(ds []gate.Decision, w *wish, set gate.Ports, at Po
 		next.do(op)
 	}
 	if !w.Sure && w.Peer.IsValid() && next.cuts(s, w.Peer, h, w.now) {
-		w.refuse("it would cut your own session from "+w.Peer.String(), "say --yes-cut-me-off if that is meant")
+		w.refuse("it would cut your own"+w.ownSession(), "say --yes-cut-me-off if that is meant")
 		return ds
 	}
 	for n, place := range of {

@@ -16,6 +16,14 @@ const sshPort = 22
 // that the asker's own session came in by.
 func (s *portState) cuts(old *portState, peer netip.Addr, h gate.Host, t time.Time) bool {
 	var by []uint16
+	if peer.IsUnspecified() { // any session may be the asker's
+		for _, ses := range h.Sessions {
+			if s.shut(ses.Port, ses.Peer, t) && !old.shut(ses.Port, ses.Peer, t) {
+				return true
+			}
+		}
+		return s.shut(sshPort, netip.Addr{}, t) && !old.shut(sshPort, netip.Addr{}, t)
+	}
 	for _, ses := range h.Sessions {
 		if ses.Peer == peer && ses.Port != 0 && !slices.Contains(by, ses.Port) {
 			by = append(by, ses.Port)
@@ -65,10 +73,19 @@ func (p *Policy) hold(ds []gate.Decision, w *wish, op PortIntent) []gate.Decisio
 	s.deadline = w.now.Add(within)
 	s.revision++
 	w.answer.Confirm, w.answer.Until = s.deadline, op.Until
-	w.note("it cuts your own session from " + w.Peer.String() + ": it is taken back in " + short(within) + " unless you confirm it")
-	d := w.decision(gate.Tell, w.f.Subject, op.Why+", which cuts their own session from "+w.Peer.String()+": it is taken back at "+stamp(s.deadline)+" unless it is confirmed")
+	own := w.ownSession()
+	w.note("it cuts your own" + own + ": it is taken back in " + short(within) + " unless you confirm it")
+	d := w.decision(gate.Tell, w.f.Subject, op.Why+", which cuts their own"+own+": it is taken back at "+stamp(s.deadline)+" unless it is confirmed")
 	d.Topic, d.Scope = topicPending, op.scope()
 	return append(ds, d)
+}
+
+// ownSession names the session of who asks.
+func (w *wish) ownSession() string {
+	if w.Peer.IsUnspecified() {
+		return " SSH session"
+	}
+	return " session from " + w.Peer.String()
 }
 
 // ConfirmPorts makes what is pending last. It returns the decisions, and how

@@ -149,7 +149,7 @@ func (e *env) matchRules(arg string) (string, []*rules.Rule, error) {
 		r, err := readRule(arg)
 		return "rule file " + arg, []*rules.Rule{r}, err
 	}
-	book := e.rulebook()
+	book := rulesWith(e.ruleFolder())
 	if arg == "all" {
 		return "all " + counted(len(book), "rule"), book, nil
 	}

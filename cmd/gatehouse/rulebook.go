@@ -25,18 +25,26 @@ const maxRuleFile = 1 << 20
 // rulebook returns the rules there are, by name: the built-in ones, each
 // replaced by an own rule of the same name. An own rule that is broken is left
 // out; `gatehouse check` tells about it.
-func (e *env) rulebook() []*rules.Rule {
-	folder := defaultRules
+func (e *env) rulebook() []*rules.Rule { return rulesOf(rules.Builtin(), e.ruleFolder()) }
+
+// ruleFolder returns where own rules lie.
+func (e *env) ruleFolder() string {
 	if c, err := e.settings(); err == nil {
-		folder = c.Rules
+		return c.Rules
 	}
-	return rulesWith(folder)
+	return defaultRules
 }
 
-// rulesWith returns the built-in rules and those of a folder, sorted by name.
+// rulesWith returns the built-in rules and those of a folder, sorted by name: all
+// that is needed to read a log, and so without the samples of the built-in ones.
 func rulesWith(folder string) []*rules.Rule {
+	return rulesOf(rules.BuiltinNamed(rules.BuiltinNames()...), folder)
+}
+
+// rulesOf returns rules and those of a folder in place of them, sorted by name.
+func rulesOf(builtin []*rules.Rule, folder string) []*rules.Rule {
 	byName := map[string]*rules.Rule{}
-	for _, r := range rules.Builtin() {
+	for _, r := range builtin {
 		byName[r.Name] = r
 	}
 	for _, path := range ruleFiles(folder) {
@@ -122,13 +130,17 @@ func ownRuleProblems(folder string) (out []api.Problem) {
 // ruleExists reports whether a rule of this name is built in or lies in the
 // folder, else which name is nearest.
 func ruleExists(folder, name string) (string, bool) {
+	names := rules.BuiltinNames()
+	for _, path := range ruleFiles(folder) {
+		names = append(names, strings.TrimSuffix(filepath.Base(path), ".yaml"))
+	}
 	best, least := "", 3
-	for _, r := range rulesWith(folder) {
-		if r.Name == name {
+	for _, n := range names {
+		if n == name {
 			return "", true
 		}
-		if d := distance(r.Name, name); d < least {
-			best, least = r.Name, d
+		if d := distance(n, name); d < least {
+			best, least = n, d
 		}
 	}
 	if _, err := os.Stat(filepath.Join(folder, name+".yaml")); gate.IsName(name) && !errors.Is(err, fs.ErrNotExist) {

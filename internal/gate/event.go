@@ -131,12 +131,12 @@ type Event struct {
 // Detail is what an observation says besides who and where. All of it comes
 // from outside and is hostile.
 type Detail struct {
-	User    string `json:"user,omitempty"`    // account that was tried, at most 128 bytes
+	User    string `json:"user,omitempty"`           // account that was tried, at most 128 bytes
 	Session uint64 `json:"session,omitempty,string"` // joins the events of one session of the rule; 0 = none
-	Via     string `json:"via,omitempty"`     // host name in a stream of many hosts, or which address of ours a probe was sent to; at most 64 bytes
-	Proxied bool   `json:"proxied,omitempty"` // a trusted proxy says that the subject is its client: the kernel never sees packets of it
-	Proto   Proto  `json:"proto,omitempty"`   // transport protocol of Port
-	Port    uint16 `json:"port,omitempty"`    // port of this machine that was tried; 0 = none in particular
+	Via     string `json:"via,omitempty"`            // host name in a stream of many hosts, or which address of ours a probe was sent to; at most 64 bytes
+	Proxied bool   `json:"proxied,omitempty"`        // a trusted proxy says that the subject is its client: the kernel never sees packets of it
+	Proto   Proto  `json:"proto,omitempty"`          // transport protocol of Port
+	Port    uint16 `json:"port,omitempty"`           // port of this machine that was tried; 0 = none in particular
 }
 
 // Batch is what a sensor hands to the line at once: a block of log, a burst of

@@ -199,6 +199,12 @@ func TestNoMixing(t *testing.T) {
 	}()
 	l := newLab(t, "tcp://"+l2.Addr().String(), serving(nil))
 	l.address()
+	l.until("the adapter to be there", func() bool {
+		l.again()
+		mu.Lock()
+		defer mu.Unlock()
+		return strings.Contains(wire.String(), "V\r")
+	})
 	a, _ := l.dialClient()
 	b, _ := l.dialClient()
 	var both sync.WaitGroup
